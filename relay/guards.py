@@ -1,0 +1,193 @@
+"""When a list is held for a person: pure judgement of one segment's counts against its history and a policy.
+
+A held list costs a day; a wrong list that replaces a segment texts or omits real people. So a guard errs on holding,
+names its reason and its figures, and leaves yesterday's list live.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from relay.model import DeliveryState, Draft, Hold, HoldReason, Report
+from relay.settings import Settings
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class GuardPolicy(Settings):
+    """When a list is held instead of sent. Ratios are judged from `min_rows` rows on."""
+
+    min_rows: Annotated[int, Field(ge=1)] = 100
+    """Ratios are judged only from this many rows: of the list last sent for `max_shrink`, of the new one otherwise."""
+    max_shrink: Ratio = 0.5
+    """Hold as `shrunk` a list that lacks more than this share of the rows last sent for its segment."""
+    max_rejected: Ratio = 0.05
+    """Hold as `rejected_rows` when more than this share of a segment's rows, empty ones aside, is rejected."""
+    max_empty: Ratio = 0.5
+    """Hold as `empty_identifiers` when more than this share of a segment's rows has no identifier."""
+    max_suspect: Ratio = 0.2
+    """Hold as `suspect_rows` when more than this share of the rows to send is of numbers that do not exist."""
+    max_rows: Annotated[int, Field(ge=1, le=500_000)] = 500_000
+    """Hold as `oversize` a list of more rows; Attentive takes at most 500,000 in a file."""
+    same_day: Literal["hold", "send", "supersede"] = "hold"
+    """What to do with a second, different list of a segment on one date: ask, send both in order, or replace the first
+    while it is unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A list of the same segment that came before and counts (rule D4): newest first in a `History`."""
+
+    delivery_id: str
+    state: DeliveryState
+    list_date: date
+    landed_at: datetime
+    sha256: str
+    remote_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known about a segment at the moment of judging.
+
+    `last_sent_rows` is None where no list of it was ever sent. `earlier` holds the lists in effect, newest first.
+    """
+
+    last_sent_rows: int | None
+    earlier: Sequence[Earlier] = ()
+
+    def on(self, day: date) -> tuple[Earlier, ...]:
+        """The lists in effect for `day`, newest first."""
+        return tuple(earlier for earlier in self.earlier if earlier.list_date == day)
+
+    def newer_than(self, landed_at: datetime) -> Earlier | None:
+        """A list that landed after `landed_at` and is on its way or sent already, or None (rule D7)."""
+        return next(
+            (it for it in self.earlier if it.landed_at > landed_at and it.state is not DeliveryState.HELD), None
+        )
+
+
+def find_twin(draft: Draft, history: History, day: date) -> Earlier | None:
+    """Return the list of the same date that makes `draft` a duplicate, or None (rule D4).
+
+    Only a list that is in effect or waits behind it counts: when a different list has gone out since, sending the
+    first content again would be a change, not a repetition.
+    """
+    for earlier in history.on(day):
+        if earlier.sha256 == draft.sha256:
+            return earlier
+        if earlier.state is not DeliveryState.HELD:
+            return None
+    return None
+
+
+def judge(draft: Draft, report: Report, history: History, day: date, policy: GuardPolicy) -> Hold | None:
+    """Say whether one segment's list is held, and why: the first guard that objects, most telling first.
+
+    A draft without rows is held whatever its history: its caller plans one only where the segment was sent before.
+    """
+    guards: tuple[Callable[[], Hold | None], ...] = (
+        lambda: _empty(draft, history),
+        lambda: _oversize(draft, policy),
+        lambda: _rejected(draft, report, policy),
+        lambda: _empty_identifiers(draft, policy),
+        lambda: _suspect(draft, policy),
+        lambda: _shrunk(draft, history, policy),
+        lambda: _same_day(history.on(day), policy),
+    )
+    return next((hold for guard in guards if (hold := guard()) is not None), None)
+
+
+def _empty(draft: Draft, history: History) -> Hold | None:
+    if draft.counts.rows_out:
+        return None
+    was = "" if history.last_sent_rows is None else f", last sent {history.last_sent_rows:,}"
+    return Hold(
+        HoldReason.EMPTY,
+        f"no row of {draft.counts.rows_in:,} is left to send{was}",
+        "A file cannot empty a segment, so the list last sent stays live. Correct the export and have it sent again, "
+        "then `relay discard` this one.",
+    )
+
+
+def _oversize(draft: Draft, policy: GuardPolicy) -> Hold | None:
+    if draft.counts.rows_out <= policy.max_rows:
+        return None
+    return Hold(
+        HoldReason.OVERSIZE,
+        f"{draft.counts.rows_out:,} rows, limit {policy.max_rows:,}",
+        "Attentive takes at most 500,000 rows in a file. Split the segment in Amperity, then `relay discard` this one.",
+    )
+
+
+def _rejected(draft: Draft, report: Report, policy: GuardPolicy) -> Hold | None:
+    own, shared = draft.counts, report.unattributed
+    for rejected, rows, whose in (
+        (own.rejected, own.rows_in, "rows of this segment"),
+        # Rows whose segment cannot be told may be anybody's: too many of them make every list of the export doubtful.
+        (shared.rejected, report.totals.rows_in, "rows of the whole export, their segment unknown,"),
+    ):
+        if rows >= policy.min_rows and rejected > policy.max_rejected * rows:
+            return Hold(
+                HoldReason.REJECTED_ROWS,
+                f"{rejected:,} of {rows:,} {whose} rejected, {_percent(rejected / rows)}, "
+                f"limit {_percent(policy.max_rejected)}",
+                "See the reject report (`relay show`). Correct the export, or `relay release` to send what is left.",
+            )
+    return None
+
+
+def _empty_identifiers(draft: Draft, policy: GuardPolicy) -> Hold | None:
+    counts = draft.counts
+    if counts.rows_in < policy.min_rows or counts.empty <= policy.max_empty * counts.rows_in:
+        return None
+    return Hold(
+        HoldReason.EMPTY_IDENTIFIERS,
+        f"{counts.empty:,} of {counts.rows_in:,} rows have no identifier, {_percent(counts.empty / counts.rows_in)}, "
+        f"limit {_percent(policy.max_empty)}",
+        "Check which column the export puts the identifier in, or `relay release` to send what is left.",
+    )
+
+
+def _suspect(draft: Draft, policy: GuardPolicy) -> Hold | None:
+    counts = draft.counts
+    if counts.rows_out < policy.min_rows or counts.suspect <= policy.max_suspect * counts.rows_out:
+        return None
+    return Hold(
+        HoldReason.SUSPECT_ROWS,
+        f"{counts.suspect:,} of {counts.rows_out:,} numbers do not exist, "
+        f"{_percent(counts.suspect / counts.rows_out)}, limit {_percent(policy.max_suspect)}",
+        "Check that the column holds phone numbers, or `relay release` to send them all the same.",
+    )
+
+
+def _shrunk(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:
+    last, rows = history.last_sent_rows, draft.counts.rows_out
+    if last is None or last < policy.min_rows or rows >= (1 - policy.max_shrink) * last:
+        return None
+    return Hold(
+        HoldReason.SHRUNK,
+        f"{rows:,} rows, last sent {last:,}, −{_percent(1 - rows / last)}, limit −{_percent(policy.max_shrink)}",
+        "The list last sent stays live. If this one is right, `relay release` it; if it was a test or a part, "
+        "`relay discard` it.",
+    )
+
+
+def _same_day(today: Sequence[Earlier], policy: GuardPolicy) -> Hold | None:
+    if not today or policy.same_day != "hold":
+        return None
+    other = today[0]
+    name = f" as {other.remote_name}" if other.remote_name else ""
+    return Hold(
+        HoldReason.SAME_DAY,
+        f"a different list of this segment for the same date is {other.state}{name}: {other.delivery_id}",
+        "If this is a correction, `relay release` it; if it is a second part of one list, `relay discard` it and have "
+        "the export sent as one file.",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"

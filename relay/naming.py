@@ -1,0 +1,58 @@
+"""What things are called: the file at the upstream, the export, the delivery, a source on disk.
+
+An id is greppable, sorts by time and can be said on the phone: `sirendenim-20261123T062155Z-9c1e2a`, and `….1` for
+its first delivery.
+"""
+
+from datetime import UTC, date, datetime
+
+
+def remote_name(client_domain: str, day: date, number: int) -> str:
+    """Return the final name of an outgoing file: `sirendenim_subscriber_segment_20261123_1.csv` (rules A1 and A2).
+
+    Args:
+        client_domain: the label that Attentive assigned to the account.
+        day: the date of the list, in the route's time zone (rule D2).
+        number: the file's number of that date, from 1; written unpadded.
+
+    Raises:
+        ValueError: `number` is less than 1.
+    """
+    if number < 1:
+        raise ValueError(f"file numbers begin at 1, not {number}")
+    return f"{client_domain}_subscriber_segment_{day:%Y%m%d}_{number}.csv"
+
+
+def temporary_name(remote_name: str, delivery_id: str) -> str:
+    """Return the name under which a list is written before it gets `remote_name` (rule U1).
+
+    It does not end in `.csv`, so that Attentive leaves it alone, and carries the delivery's id, so that it is
+    recognisably ours.
+    """
+    return f"{remote_name}.{delivery_id}.part"
+
+
+def export_id(route: str, received_at: datetime, suffix: str) -> str:
+    """Return the id of an export: route, instant of its first arrival in UTC, and a random suffix.
+
+    Raises:
+        ValueError: `received_at` is naive.
+    """
+    if received_at.tzinfo is None:
+        raise ValueError("an export's instant must be aware")
+    return f"{route}-{received_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{suffix}"
+
+
+def delivery_id(export_id: str, ordinal: int) -> str:
+    """Return the id of an export's delivery; `ordinal` counts its segments from 1."""
+    return f"{export_id}.{ordinal}"
+
+
+def source_name(part: int) -> str:
+    """Return what an export's source is called on disk, never as the client named it: `0001` for the first part."""
+    return f"{part:04}"
+
+
+def draft_name(ordinal: int) -> str:
+    """Return what the rewritten list of an export's segment is called on disk: `1.csv`."""
+    return f"{ordinal}.csv"

@@ -1,0 +1,41 @@
+"""What every group of settings has in common: frozen, complete, no unknown key, durations with a unit."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: immutable, and an unknown key is an error, not a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+def parse_duration(text: object) -> object:
+    """Turn `"90s"`, `"5m"`, `"48h"` or `"14d"` into a timedelta; anything else but a timedelta is refused.
+
+    A bare number is refused on purpose: whoever reads the file must not have to guess the unit.
+    """
+    if isinstance(text, timedelta):
+        return text
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([smhd])", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError('a duration is a number with a unit: "30s", "5m", "48h" or "14d"')
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration the way the configuration does, in the largest unit that keeps it whole."""
+    seconds = duration.total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
+"""A length of time with its unit, as the configuration writes it."""
