@@ -1,0 +1,342 @@
+"""The log: the catalogue of every event, and the only structlog set-up.
+
+An alert may rest on an event's name, level and fields, so they are an interface: `docs/events.md` is generated from
+this catalogue, and emitting an event or a field that it does not list is an error. No field can carry a phone number
+or an address.
+"""
+
+import json
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+Level = Literal["info", "warning", "error"]
+
+
+class Event(StrEnum):
+    """Every event: `noun.past_participle`, or noun and adjective for a condition."""
+
+    RELAY_STARTED = "relay.started"
+    RELAY_READY = "relay.ready"
+    RELAY_HEARTBEAT = "relay.heartbeat"
+    RELAY_DRAINING = "relay.draining"
+    RELAY_STOPPED = "relay.stopped"
+    RELAY_FAILED = "relay.failed"
+    CONFIG_RELOADED = "config.reloaded"
+    CONFIG_REFUSED = "config.refused"
+    LANDING_LOGIN_SUCCEEDED = "landing.login_succeeded"
+    LANDING_LOGIN_REFUSED = "landing.login_refused"
+    LANDING_UPLOAD_CONFIRMED = "landing.upload_confirmed"
+    LANDING_UPLOAD_UNCONFIRMED = "landing.upload_unconfirmed"
+    LANDING_SESSION_FAILED = "landing.session_failed"
+    ARRIVAL_LANDED = "arrival.landed"
+    ARRIVAL_CLAIMED = "arrival.claimed"
+    ARRIVAL_WITHDRAWN = "arrival.withdrawn"
+    ARRIVAL_UNROUTED = "arrival.unrouted"
+    EXPORT_RECEIVED = "export.received"
+    EXPORT_ACCEPTED = "export.accepted"
+    EXPORT_DUPLICATED = "export.duplicated"
+    EXPORT_QUARANTINED = "export.quarantined"
+    EXPORT_REQUEUED = "export.requeued"
+    EXPORT_DISCARDED = "export.discarded"
+    DELIVERY_QUEUED = "delivery.queued"
+    DELIVERY_HELD = "delivery.held"
+    DELIVERY_RELEASED = "delivery.released"
+    DELIVERY_SENDING = "delivery.sending"
+    DELIVERY_SENT = "delivery.sent"
+    DELIVERY_DEFERRED = "delivery.deferred"
+    DELIVERY_RECOVERED = "delivery.recovered"
+    DELIVERY_FAILED = "delivery.failed"
+    DELIVERY_REQUEUED = "delivery.requeued"
+    DELIVERY_SUPERSEDED = "delivery.superseded"
+    DELIVERY_DUPLICATED = "delivery.duplicated"
+    DELIVERY_DISCARDED = "delivery.discarded"
+    UPSTREAM_SUSPENDED = "upstream.suspended"
+    UPSTREAM_RESUMED = "upstream.resumed"
+    LIBRARY_WARNED = "library.warned"
+
+
+FIELDS: Final[dict[str, str]] = {
+    "account": "the login that the file came in by",
+    "address": "network address of the peer",
+    "arrival": "number of the landed file",
+    "attempt": "which attempt this was, from 1",
+    "bytes": "size in bytes",
+    "control": "rows of a control group, not sent",
+    "delays": "seconds spent in landing, rewrite, queue, connect and transfer",
+    "delivery": "id of the delivery: its export's id, a dot, a number",
+    "detail": "the figures or circumstances behind the reason",
+    "due_at": "when the next attempt is due",
+    "duplicates": "rows left out because their identifier already stands in the segment",
+    "empty": "rows without an identifier",
+    "export": "id of the export",
+    "held": "deliveries that wait for a person",
+    "hint": "what to do",
+    "library": "the library, as its logger is called",
+    "list_date": "the date that the list counts for, in the route's time zone",
+    "listen": "the addresses that the landing zone listens on",
+    "method": "how the client proved who it is",
+    "operator": "who decided",
+    "other": "id of the export or delivery that this one repeats or yields to",
+    "path": "path as the client named it",
+    "place": "where in the code",
+    "previous_rows": "rows of the list last sent for the segment",
+    "problems": "how many problems were found",
+    "publish": "how the file got its final name: rename or direct; found where an earlier attempt had done it",
+    "quarantined": "exports that wait for a person",
+    "queued": "deliveries that wait for their turn or their next attempt",
+    "reason": "why, as a fixed word",
+    "recognised": "what the source was taken for",
+    "rejected": "rows rejected",
+    "remote_name": "file name at the upstream",
+    "route": "the route",
+    "routes": "how many routes are configured",
+    "rows_in": "rows read",
+    "rows_out": "rows to send or sent",
+    "segment": "the segment's name",
+    "segments": "how many segments",
+    "seq": "number of the transition in the history; a line repeated after a crash has the same one",
+    "session": "the landing zone's session",
+    "sha256": "SHA-256 of the content",
+    "state": "the state reached",
+    "suspect": "rows whose number does not exist",
+    "upstream": "the upstream",
+    "uptime": "seconds since the start",
+    "verified": "whether the file was seen at the upstream under its final name, in full size",
+    "version": "the relay's version",
+}
+"""Every field a line may carry beside `timestamp`, `level` and `event`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of the catalogue: its level, its meaning, the fields it always has and those it may have."""
+
+    level: Level
+    meaning: str
+    fields: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+def _entry(level: Level, meaning: str, fields: str = "", optional: str = "") -> Entry:
+    return Entry(level, meaning, tuple(fields.split()), tuple(optional.split()))
+
+
+_ROWS = "rows_in rows_out rejected empty control suspect duplicates"
+_ARRIVAL = "seq arrival account path state"
+_EXPORT = "seq export route state"
+_DELIVERY = "seq delivery export route upstream segment state"
+
+CATALOGUE: Final[dict[Event, Entry]] = {
+    Event.RELAY_STARTED: _entry("info", "the service begins to start", "version"),
+    Event.RELAY_READY: _entry("info", "the landing zone listens and the state is open", "listen routes"),
+    Event.RELAY_HEARTBEAT: _entry("info", "the service is alive; every minute", "uptime queued held quarantined"),
+    Event.RELAY_DRAINING: _entry("info", "told to stop: no new uploads, what is in hand is finished or deferred"),
+    Event.RELAY_STOPPED: _entry("info", "the service has ended in good order", "uptime"),
+    Event.RELAY_FAILED: _entry("error", "a defect ended the service; the state is intact", "reason detail hint"),
+    Event.CONFIG_RELOADED: _entry("info", "accounts and routes were read again", "routes"),
+    Event.CONFIG_REFUSED: _entry(
+        "error", "a reload found problems; the old settings stay in force", "problems detail hint"
+    ),
+    Event.LANDING_LOGIN_SUCCEEDED: _entry("info", "a client logged in", "session account address method"),
+    Event.LANDING_LOGIN_REFUSED: _entry(
+        "warning", "a client was refused", "session address reason", optional="account"
+    ),
+    Event.LANDING_UPLOAD_CONFIRMED: _entry(
+        "info", "a file is durable and its client was told so", "session account path bytes"
+    ),
+    Event.LANDING_UPLOAD_UNCONFIRMED: _entry(
+        "warning", "an upload ended without being complete and was not kept", "session account path bytes reason"
+    ),
+    Event.LANDING_SESSION_FAILED: _entry(
+        "error", "a defect ended one client's session; all others go on", "session account reason detail hint"
+    ),
+    Event.ARRIVAL_LANDED: _entry("info", "a complete file was noted", _ARRIVAL + " bytes", optional="session"),
+    Event.ARRIVAL_CLAIMED: _entry("info", "a file became part of an export", _ARRIVAL + " export route"),
+    Event.ARRIVAL_WITHDRAWN: _entry("info", "the client removed, renamed or replaced a file in time", _ARRIVAL),
+    Event.ARRIVAL_UNROUTED: _entry("warning", "no route wants this file; it is kept for retention", _ARRIVAL + " hint"),
+    Event.EXPORT_RECEIVED: _entry("info", "custody of an export is taken", _EXPORT + " account path bytes sha256"),
+    Event.EXPORT_ACCEPTED: _entry(
+        "info", "an export was rewritten and planned", _EXPORT + " segments recognised list_date delays " + _ROWS
+    ),
+    Event.EXPORT_DUPLICATED: _entry(
+        "info", "the same bytes were already accepted for this date; nothing is sent", _EXPORT + " other list_date"
+    ),
+    Event.EXPORT_QUARANTINED: _entry(
+        "error", "an export cannot be used and waits for a person", _EXPORT + " reason detail hint"
+    ),
+    Event.EXPORT_REQUEUED: _entry("info", "a person wants an export judged again", _EXPORT + " operator", "reason"),
+    Event.EXPORT_DISCARDED: _entry("info", "a person discarded an export", _EXPORT + " operator", "reason"),
+    Event.DELIVERY_QUEUED: _entry(
+        "info",
+        "a list has its name and waits its turn",
+        _DELIVERY + " remote_name bytes sha256 " + _ROWS,
+        optional="previous_rows",
+    ),
+    Event.DELIVERY_HELD: _entry(
+        "error",
+        "a list waits for a person; the list last sent stays live",
+        _DELIVERY + " reason detail hint " + _ROWS,
+        optional="previous_rows remote_name operator",
+    ),
+    Event.DELIVERY_RELEASED: _entry(
+        "info", "a person released a held list", _DELIVERY + " operator remote_name", "reason"
+    ),
+    Event.DELIVERY_SENDING: _entry("info", "the upload of a list begins", _DELIVERY + " remote_name attempt"),
+    Event.DELIVERY_SENT: _entry(
+        "info",
+        "the upstream has the list under its final name",
+        _DELIVERY + " remote_name attempt bytes sha256 rows_out verified publish delays",
+        optional="previous_rows",
+    ),
+    Event.DELIVERY_DEFERRED: _entry(
+        "warning",
+        "an attempt failed; there will be another",
+        _DELIVERY + " remote_name attempt reason detail hint due_at",
+    ),
+    Event.DELIVERY_RECOVERED: _entry(
+        "warning",
+        "an attempt was cut off by the end of its process; it is made again",
+        _DELIVERY + " remote_name attempt due_at",
+    ),
+    Event.DELIVERY_FAILED: _entry(
+        "error",
+        "the upstream refused this list for good",
+        _DELIVERY + " remote_name attempt reason detail hint",
+    ),
+    Event.DELIVERY_REQUEUED: _entry(
+        "info", "a person has a failed list tried again", _DELIVERY + " operator remote_name", "reason"
+    ),
+    Event.DELIVERY_SUPERSEDED: _entry("info", "a newer list of the segment took its place", _DELIVERY + " other"),
+    Event.DELIVERY_DUPLICATED: _entry(
+        "info", "the same list is already there for this date; nothing is sent", _DELIVERY + " other list_date"
+    ),
+    Event.DELIVERY_DISCARDED: _entry("info", "a person discarded a list", _DELIVERY + " operator", "reason"),
+    Event.UPSTREAM_SUSPENDED: _entry(
+        "error", "nothing is sent to an upstream until it is well again", "seq upstream reason detail hint due_at state"
+    ),
+    Event.UPSTREAM_RESUMED: _entry("info", "an upstream is in use again", "seq upstream state", optional="operator"),
+    Event.LIBRARY_WARNED: _entry(
+        "warning",
+        "a library had something to say; only its place is shown, its words may quote a peer",
+        "library place",
+        optional="reason",
+    ),
+}
+
+
+def configure(stream: TextIO | None = None, *, pretty: bool | None = None) -> None:
+    """Set the log up, once per process: one JSON object a line, or readable text where `stream` is a terminal.
+
+    What libraries say by way of `logging` and `warnings` becomes `library.warned`, without its words.
+
+    Args:
+        stream: where lines go, standard error by default.
+        pretty: force the readable form on or off; None looks whether `stream` is a terminal.
+    """
+    stream = stream or sys.stderr
+    readable = stream.isatty() if pretty is None else pretty
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            _in_order,
+            *([_harmless, structlog.dev.ConsoleRenderer(sort_keys=False)] if readable else [_as_json]),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    _listen_to_libraries()
+
+
+def emit(event: Event, **fields: Any) -> None:
+    """Write one line for `event`. A field that the catalogue demands may be None, and is then left out of the line.
+
+    Raises:
+        TypeError: a field is missing or not in the catalogue: a bug, which a test over every call finds first.
+    """
+    entry = CATALOGUE[event]
+    missing = [name for name in entry.fields if name not in fields]
+    unknown = [name for name in fields if name not in entry.fields and name not in entry.optional]
+    if missing or unknown:
+        raise TypeError(f"{event}: missing fields {missing}, fields that the catalogue does not list {unknown}")
+    log = getattr(structlog.get_logger(), entry.level)
+    log(event.value, **{name: value for name, value in fields.items() if value is not None})
+
+
+def _in_order(_logger: object, _level: str, line: EventDict) -> EventDict:
+    """Put what every line has first."""
+    return {**{key: line[key] for key in ("timestamp", "level", "event")}, **line}
+
+
+def _as_json(_logger: object, _level: str, line: EventDict) -> str:
+    # Keys become text here and values below, so that no value of any type can keep a line from being written.
+    return json.dumps({str(key): _plain(value) for key, value in line.items()})
+
+
+def _plain(value: object) -> object:
+    """Return `value` in types that JSON has: times, paths and anything else unknown to it as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _harmless(_logger: object, _level: str, line: EventDict) -> EventDict:
+    """Escape what could steer a terminal or not be written to one: a client chooses the names of its files."""
+    return {
+        key: value.encode("unicode_escape").decode("ascii")
+        if isinstance(value, str) and not value.isprintable()
+        else value
+        for key, value in line.items()
+    }
+
+
+class _Libraries(logging.Handler):
+    """Turns a library's words into `library.warned`: who spoke, where, and of which exception, but not what."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        emit(
+            Event.LIBRARY_WARNED,
+            library=record.name,
+            place=f"{record.module}:{record.lineno} {record.funcName}",
+            reason=kind.__name__ if kind else None,
+        )
+
+
+def _listen_to_libraries() -> None:
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Libraries)] + [_Libraries()]
+    root.setLevel(logging.WARNING)
+    # Their own fallbacks would print the words themselves.
+    logging.lastResort = None
+    logging.raiseExceptions = False
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,  # noqa: ARG001  its words are not shown
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001  as the warnings module wants it
+    line: str | None = None,  # noqa: ARG001  as above
+) -> None:
+    place = f"{Path(filename).name}:{lineno}"
+    emit(Event.LIBRARY_WARNED, library="warnings", place=place, reason=category.__name__)
