@@ -1,0 +1,75 @@
+"""The child that rewrites one export: `python -m relay.rewrite`, a JSON request on standard input.
+
+    {"sources": [{"path": "…", "name": "…"}], "rules": {…}, "into": "…"}
+
+It exits with 0 when `into` holds everything; with 3 when the sources cannot be used, and says why as JSON on standard
+output; with 1 when it crashed, and says where as JSON on standard error. It never says what was in a cell: not an
+exception's message, nor a traceback's source lines.
+"""
+
+import errno
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+NICENESS: Final = 10
+"""Uploads and the daemon's loop come first."""
+
+UNUSABLE: Final = 3
+CRASHED: Final = 1
+
+
+def main() -> int:
+    """Serve the one request and return the exit status."""
+    os.nice(NICENESS)
+    os.umask(0o077)
+    try:
+        return _serve(json.load(sys.stdin))
+    except Exception as error:  # noqa: BLE001  the child's last word: it ends here, and its parent is told where
+        json.dump({"crash": _where(error)}, sys.stderr)
+        return CRASHED
+
+
+def _serve(request: dict[str, Any]) -> int:
+    # Imported here so that trouble with an import is reported like any other.
+    from relay.rewrite.engine import SourceFile, rewrite  # noqa: PLC0415
+    from relay.rewrite.rules import Rules  # noqa: PLC0415
+    from relay.rewrite.unusable import UnusableSource  # noqa: PLC0415
+
+    sources = [SourceFile(Path(source["path"]), source["name"]) for source in request["sources"]]
+    rules = Rules.model_validate(request["rules"])
+    try:
+        rewrite(sources, rules, Path(request["into"]), progress=_end_when_orphaned())
+    except UnusableSource as unusable:
+        json.dump({"reason": unusable.reason, "detail": unusable.detail, "hint": unusable.hint}, sys.stdout)
+        return UNUSABLE
+    return 0
+
+
+def _end_when_orphaned() -> Callable[[int], None]:
+    """Return what ends the rewrite at its next report of progress if its parent has died: nobody waits for it."""
+    parent = os.getppid()
+
+    def look(_rows: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(CRASHED)
+
+    return look
+
+
+def _where(error: Exception) -> str:
+    """Return an exception's type, of a system error which one it was, and the last place in our own code."""
+    places = traceback.extract_tb(error.__traceback__)
+    place = next(place for place in reversed(places) if Path(place.filename).parent == Path(__file__).parent)
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        kind += f" {errno.errorcode.get(error.errno, error.errno)}"
+    return f"{kind} in {Path(place.filename).name}:{place.lineno} ({place.name})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The rewrite in a process of its own: it neither stalls the daemon's loop nor takes the daemon down with it."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from relay.model import RelayError, Report
+from relay.rewrite.engine import REPORT, SourceFile
+from relay.rewrite.report import load_report
+from relay.rewrite.rules import Rules
+from relay.rewrite.unusable import UnusableSource
+
+# -P: the child imports the relay that its parent runs, not what lies in the directory that the parent was started in.
+_COMMAND: Final = (sys.executable, "-P", "-m", "relay.rewrite")
+
+_UNUSABLE: Final = 3
+
+
+class RewriteCrashed(RelayError):  # noqa: N818  what happened, in the past tense, as the log has it
+    """The child ended without a result.
+
+    Args:
+        detail: how it ended: a kind of exception and a place in the code, or a signal; never what was in a cell.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"the rewrite crashed: {detail}",
+            hint="If it names ENOSPC, make room on the disk; otherwise report it as a defect of the relay.",
+        )
+        self.detail = detail
+
+
+async def rewrite_in_child(sources: Sequence[SourceFile], rules: Rules, into: Path) -> Report:
+    """Rewrite an export in a child process; see `relay.rewrite.engine.rewrite`. Cancelling kills the child.
+
+    Raises:
+        UnusableSource: the export cannot be used.
+        RewriteCrashed: the child ended without a result.
+    """
+    child = await asyncio.create_subprocess_exec(
+        *_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        # Ctrl-C at a terminal is the parent's to act on.
+        start_new_session=True,
+    )
+    try:
+        output, trouble = await child.communicate(_request(sources, rules, into))
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode == _UNUSABLE:
+        raise UnusableSource(**json.loads(output))
+    if child.returncode != 0:
+        raise RewriteCrashed(_how_it_ended(child.returncode, trouble))
+    return await asyncio.to_thread(_read_report, into / REPORT)
+
+
+def _request(sources: Sequence[SourceFile], rules: Rules, into: Path) -> bytes:
+    request = {
+        "sources": [{"path": str(source.path), "name": source.name} for source in sources],
+        "rules": rules.model_dump(mode="json"),
+        "into": str(into),
+    }
+    return json.dumps(request).encode()
+
+
+def _read_report(path: Path) -> Report:
+    return load_report(path.read_bytes())
+
+
+def _how_it_ended(status: int | None, trouble: bytes) -> str:
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        return f"killed by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}"
+    try:
+        # Only the child's own words are passed on: what an interpreter in trouble prints may quote anything.
+        return str(json.loads(trouble)["crash"])
+    except (ValueError, KeyError, TypeError):
+        return f"ended with status {status}"

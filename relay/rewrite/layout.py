@@ -1,0 +1,42 @@
+"""How the rows of a source lie: its delimiter, and which of its columns is which."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its place from 0, its name as it may be shown, and whether name, content or place told it."""
+
+    position: int
+    name: str
+    found_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a source is to be read. `segment` is None where the route has one segment for every row."""
+
+    delimiter: str
+    escape: str | None
+    has_header: bool
+    names: tuple[str, ...]
+    identifier: Column
+    segment: Column | None
+    control: Column | None
+
+    @property
+    def width(self) -> int:
+        """How many cells a whole row has."""
+        return len(self.names)
+
+    def recognised(self) -> dict[str, Any]:
+        """Return what the source was taken for, in words and numbers that may be shown."""
+        columns = {"identifier": self.identifier, "segment": self.segment, "control": self.control}
+        return {
+            "format": "csv",
+            "delimiter": self.delimiter,
+            "header": self.has_header,
+            "columns": self.width,
+            **{what: f"{column.name} (by {column.found_by})" for what, column in columns.items() if column is not None},
+        }

@@ -1,0 +1,160 @@
+"""The settings of a rewrite: how a route's sources are read and what an identifier and a segment name may be.
+
+They are all that a rewrite depends on beside the source's bytes, so their digest tells whether the same bytes would be
+judged the same way again (rule D9).
+"""
+
+import hashlib
+import json
+import re
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from relay.model import IdentifierKind
+from relay.settings import Settings
+
+RULES_VERSION: Final = 1
+"""Raised whenever the rewrite decides differently under unchanged settings, so that earlier digests no longer match."""
+
+SEGMENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")
+"""What a segment may be called (rule S4)."""
+
+_FEWEST_IDENTIFIER_DIGITS: Final = 10
+
+IDENTIFIER_COLUMNS: Final[dict[IdentifierKind, tuple[str, ...]]] = {
+    IdentifierKind.PHONE: ("phone", "mobile", "phone_number", "contact_phone", "phone_mobile"),
+    IdentifierKind.EMAIL: ("email", "email_address", "contact_email"),
+}
+"""The identifier columns looked for where the configuration names none, in this order (rule S2)."""
+
+ColumnName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+ColumnNames = tuple[ColumnName, ...]
+
+
+class PhoneRules(Settings):
+    """Which phone numbers are accepted (rules P1 to P6)."""
+
+    validation: Literal["format", "nanp", "valid"] = "format"
+    """`format` accepts ten digits, or eleven beginning with 1, in the usual ways of writing them; `nanp` also wants a
+    possible area code and exchange; `valid` also wants a number that exists."""
+    extension: Literal["reject", "drop"] = "reject"
+    """What to do with a number that has an extension: reject its row, or send the number without it."""
+
+
+class EmailRules(Settings):
+    """Which e-mail addresses are accepted (rules E1 to E4)."""
+
+    case: Literal["lower", "preserve"] = "lower"
+    """Write addresses in lower case, or as they came. Duplicates are found without case either way."""
+    internationalized: bool = False
+    """Accept addresses with other than ASCII characters."""
+
+
+class SegmentRules(Settings):
+    """Where a row's segment name comes from and what it may be (rules S3 and S4)."""
+
+    column: Annotated[ColumnNames, Field(min_length=1)] = ("segment_name",)
+    """The column that holds the segment name; of several, the first that the header has. Compared without case."""
+    name: str | None = None
+    """One segment for every row of the route; a segment column in the source is then ignored."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """Segment names to replace before any rule looks at them, as `"from" = "to"`. Compared exactly, after surrounding
+    blanks are trimmed."""
+    limit: Annotated[int, Field(ge=1)] = 1000
+    """The most segments that one export may name. More mean that the wrong column is read as the segment."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_allowed(cls, name: str | None) -> str | None:
+        if name is not None and not _is_allowed(name):
+            raise ValueError(_NAME_PROBLEM)
+        return name
+
+    @field_validator("rename")
+    @classmethod
+    def _rename_leads_somewhere(cls, rename: dict[str, str]) -> dict[str, str]:
+        for old, new in rename.items():
+            if old != old.strip():
+                raise ValueError(f'"{old}" would never match: surrounding blanks are trimmed before the comparison')
+            if not _is_allowed(new):
+                raise ValueError(f'"{old}" becomes "{new}": {_NAME_PROBLEM}')
+            if rename.get(new, new) != new:
+                # A rewritten file that comes in again must not move to yet another segment (rule S7).
+                raise ValueError(f'"{old}" becomes "{new}", which is itself renamed; name the last one directly')
+        return rename
+
+
+class SourceRules(Settings):
+    """How a source is read (rules S1 and S2). `auto` is recognised from the content."""
+
+    format: Literal["auto", "csv"] = "auto"
+    """The kind of file."""
+    delimiter: str = "auto"
+    """The character between two cells. `auto` recognises comma, tab, pipe and semicolon."""
+    escape: str = "none"
+    """The character that takes away the meaning of the one after it, often a backslash; or `none`."""
+    header: Literal["auto", "required", "none"] = "auto"
+    """Whether the first row holds the columns' names."""
+    identifier_column: Annotated[ColumnNames, Field(min_length=1)] | None = None
+    """The column that holds the identifier; of several, the first that the header has, and no other is ever mixed in.
+    Compared without case. By default `phone`, `mobile`, `phone_number`, `contact_phone`, `phone_mobile`, or `email`,
+    `email_address`, `contact_email`."""
+    control_column: ColumnNames = ("is_control",)
+    """The column that marks the rows of a control group, which are not sent; of several, the first that the header has.
+    An empty list sends them like all others."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter_is_one_character(cls, delimiter: str) -> str:
+        if delimiter != "auto" and (len(delimiter) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum()):
+            raise ValueError('a delimiter is "auto" or one character, but no letter, digit, quote or line end')
+        return delimiter
+
+    @field_validator("escape")
+    @classmethod
+    def _escape_is_one_character(cls, escape: str) -> str:
+        if escape != "none" and (len(escape) != 1 or escape in '"\r\n\0' or escape.isalnum() or escape.isspace()):
+            raise ValueError('an escape is "none" or one character, but no letter, digit, blank, quote or line end')
+        return escape
+
+    @model_validator(mode="after")
+    def _delimiter_differs_from_escape(self) -> Self:
+        if self.delimiter == self.escape:
+            raise ValueError("delimiter and escape cannot be the same character")
+        return self
+
+
+class Rules(Settings):
+    """Everything that a rewrite depends on beside the bytes of its sources."""
+
+    identifier: IdentifierKind
+    source: SourceRules = SourceRules()
+    segment: SegmentRules = SegmentRules()
+    phone: PhoneRules = PhoneRules()
+    email: EmailRules = EmailRules()
+
+    @property
+    def identifier_columns(self) -> tuple[str, ...]:
+        """The names an identifier column may have, in the order of preference (rule S2)."""
+        return self.source.identifier_column or IDENTIFIER_COLUMNS[self.identifier]
+
+    def digest(self) -> str:
+        """Return a SHA-256 that changes whenever these rules might judge the same bytes differently (rule D9)."""
+        content = {"version": RULES_VERSION, "rules": self.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_like_identifier(name: str) -> bool:
+    """Say whether a segment's name reads as a phone number: ten digits or more, and no letter (rule S4)."""
+    return sum(map(str.isdecimal, name)) >= _FEWEST_IDENTIFIER_DIGITS and not any(map(str.isalpha, name))
+
+
+def _is_allowed(name: str) -> bool:
+    return SEGMENT_NAME.fullmatch(name) is not None and not is_like_identifier(name)
+
+
+_NAME_PROBLEM: Final = (
+    "a segment name has 1 to 64 ASCII letters, digits, blanks, _ and -, with a letter or digit at both ends, "
+    "and is no phone number"
+)

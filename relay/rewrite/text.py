@@ -1,0 +1,143 @@
+"""The text of a source: its rows as the `csv` module reads them, each with its line, and whether it is whole (rule S8).
+
+Reading is strict. A reader that guesses what a stray quote meant can swallow rows up to the next one.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from relay.rewrite.unusable import Unusable, UnusableSource
+
+LONGEST_LINE: Final = 4 * 1024 * 1024
+"""Bytes. What goes on for longer without a line end is no text of rows, and must not fill the memory."""
+
+_BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
+
+_OTHER_KINDS: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x1f\x8b", "a gzip file"),
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+    (b"PAR1\x15", "a Parquet file"),
+    (b"-----BEGIN PGP", "an encrypted PGP message"),
+    (codecs.BOM_UTF16_LE, "text in UTF-16"),
+    (codecs.BOM_UTF16_BE, "text in UTF-16"),
+)
+_SEND_TEXT: Final = "Have the export written as CSV text in UTF-8, neither compressed nor encrypted."
+_SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
+_QUOTE_PROPERLY: Final = (
+    'Have the export written with quotes around its cells and "" for a quote inside; '
+    'if it uses an escape character, name it in source.escape ("\\\\" for a backslash).'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row of a source: the physical line of its first character, counted from 1, and its cells.
+
+    `unfinished` says that the source ends in this row without a line end.
+    """
+
+    line: int
+    cells: list[str]
+    unfinished: bool
+
+
+def read_rows(path: Path, delimiter: str, escape: str | None) -> Iterator[SourceRow]:
+    """Yield the rows of a file; a blank line, or one that holds one empty cell, is not a row (rule S6).
+
+    Raises:
+        UnusableSource: what is read there is not text, or its quotes are not as CSV has them.
+    """
+    with path.open("rb") as file:
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=True)
+        while True:
+            first = lines.upcoming
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                raise _broken_quotes(first, ended=lines.ended) from None
+            if cells is None:
+                return
+            if len(cells) > 1 or "".join(cells).strip():
+                yield SourceRow(first, cells, lines.unfinished)
+
+
+class _Lines:
+    """The lines of a file, decoded one at a time so that trouble has a line number.
+
+    `upcoming` is the number of the line that comes next, `unfinished` whether the one handed out last has no end, and
+    `ended` whether there are no more.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.upcoming = 1
+        self.unfinished = False
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        while raw := self._file.readline(LONGEST_LINE + 1):
+            number = self.upcoming
+            if number == 1:
+                raw = _without_mark(raw)
+            text = _decode(raw, number)
+            self.unfinished = not text.endswith(("\n", "\r"))
+            *pieces, text = _split_at_carriage_returns(text)
+            yield from pieces
+            self.upcoming = number + 1
+            yield text
+        self.ended = True
+
+
+def _without_mark(raw: bytes) -> bytes:
+    """Return the first line without byte-order mark, if it is a line of text at all."""
+    for magic, kind in _OTHER_KINDS:
+        if raw.startswith(magic):
+            raise UnusableSource(Unusable.NOT_TEXT, f"it is {kind}; CSV text was expected", _SEND_TEXT)
+    return raw.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _decode(raw: bytes, number: int) -> str:
+    if len(raw) > LONGEST_LINE:
+        raise UnusableSource(Unusable.NOT_TEXT, f"line {number} is longer than {LONGEST_LINE:,} bytes", _SEND_TEXT)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise _undecodable(raw, number) from None
+    if "\0" in text:
+        raise UnusableSource(Unusable.NOT_TEXT, f"line {number} has a NUL, as no text has", _SEND_TEXT)
+    return text
+
+
+def _undecodable(raw: bytes, number: int) -> UnusableSource:
+    try:
+        # What only lacks the rest of its last character was cut off there; only a last line can end so.
+        codecs.getincrementaldecoder("utf-8")().decode(raw)
+    except UnicodeDecodeError:
+        return UnusableSource(Unusable.NOT_TEXT, f"line {number} is not UTF-8", _SEND_TEXT)
+    return UnusableSource(Unusable.TRUNCATED, f"line {number}, the last, ends within a character", _SEND_AGAIN)
+
+
+def _split_at_carriage_returns(line: str) -> list[str]:
+    """Return a line in the pieces that end in LF, CRLF or a CR alone, each of which ends a row."""
+    if line.count("\r") > line.endswith("\r\n"):
+        return list(io.StringIO(line, newline=""))
+    return [line]
+
+
+def _broken_quotes(line: int, *, ended: bool) -> UnusableSource:
+    if ended:
+        return UnusableSource(
+            Unusable.TRUNCATED, f"a quote in the row that begins in line {line} does not close", _SEND_AGAIN
+        )
+    return UnusableSource(
+        Unusable.BROKEN_QUOTES,
+        f"in the row that begins in line {line} a quote stands where CSV has none, or does not close within "
+        f"{csv.field_size_limit():,} characters",
+        _QUOTE_PROPERLY,
+    )

@@ -1,0 +1,42 @@
+"""Why a source as a whole cannot be used. Its export is quarantined with these words."""
+
+from enum import StrEnum
+
+from relay.model import RelayError
+
+
+class Unusable(StrEnum):
+    """Why a source cannot be used; the quarantine's words."""
+
+    EMPTY = "empty"
+    HEADER_ONLY = "header_only"
+    TRUNCATED = "truncated"
+    NOT_TEXT = "not_text"
+    BROKEN_QUOTES = "broken_quotes"
+    NO_HEADER = "no_header"
+    NO_IDENTIFIER_COLUMN = "no_identifier_column"
+    AMBIGUOUS_IDENTIFIER_COLUMN = "ambiguous_identifier_column"
+    NO_SEGMENT_COLUMN = "no_segment_column"
+    AMBIGUOUS_SEGMENT_COLUMN = "ambiguous_segment_column"
+    AMBIGUOUS_CONTROL_COLUMN = "ambiguous_control_column"
+    NO_USABLE_SEGMENT = "no_usable_segment"
+    TOO_MANY_SEGMENTS = "too_many_segments"
+
+
+class UnusableSource(RelayError):  # noqa: N818  it is the source's state, not the program's error
+    """A source cannot be used at all.
+
+    Args:
+        reason: one of `Unusable`'s words.
+        detail: what was found and what was expected, without any cell of a row.
+        hint: which setting or act mends it.
+    """
+
+    def __init__(self, reason: str, detail: str, hint: str) -> None:
+        super().__init__(f"{reason}: {detail}", hint=hint)
+        self.reason = reason
+        self.detail = detail
+
+    def within(self, name: str) -> "UnusableSource":
+        """Return the same, said of one source among several."""
+        return UnusableSource(self.reason, f"{name}: {self.detail}", self.hint)

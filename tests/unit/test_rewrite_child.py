@@ -1,0 +1,161 @@
+"""The child: its answers, its silence about what it read, and its end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+from parts.canary import assert_no_person
+from parts.people import people
+
+from relay.model import Report
+from relay.rewrite.child import RewriteCrashed, rewrite_in_child
+from relay.rewrite.engine import SourceFile
+from relay.rewrite.rules import Rules
+from relay.rewrite.unusable import UnusableSource
+
+PHONES = Rules.model_validate({"identifier": "phone", "source": {"delimiter": ","}})
+DEADLINE_SECONDS = 30.0
+
+CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
+NEEDS_PROC = pytest.mark.skipif(not CHILDREN.exists(), reason="needs Linux's /proc with CONFIG_PROC_CHILDREN")
+
+
+def rewritten(path: Path, into: Path) -> Report:
+    """Have a child rewrite a file."""
+    return asyncio.run(rewrite_in_child([SourceFile(path, "/uploads/x.csv")], PHONES, into))
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process's first thread has started and not waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process is there and not only waiting to be buried."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    """Look until something holds, for as long as the deadline allows."""
+    until = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        assert time.monotonic() < until, f"{what} did not happen within {DEADLINE_SECONDS} s"
+
+
+async def first_child(rewrite: asyncio.Task[Report]) -> int:
+    """Wait until the rewrite's child is at its work, which its niceness shows, and return its process id."""
+    until = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < until and not rewrite.done():
+        await asyncio.sleep(0)
+        for pid in children_of(os.getpid()):
+            if os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0):
+                return pid
+    raise AssertionError("the child did not start")
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A source that nobody ever writes to, so that reading it takes for ever."""
+    path = tmp_path / "endless.csv"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_the_child_rewrites(tmp_path: Path, run: Callable[..., Report]) -> None:
+    """What the child did is there, and its report is returned, whichever loop the parent runs."""
+    (tmp_path / "x.csv").write_text("2125550100,VIP\n2125550101,VIP\n", encoding="utf-8")
+    report = run(rewrite_in_child([SourceFile(tmp_path / "x.csv", "/uploads/x.csv")], PHONES, tmp_path / "rewrite"))
+    assert [(draft.segment, draft.counts.rows_out) for draft in report.drafts] == [("VIP", 2)]
+    assert (tmp_path / "rewrite/drafts/1.csv").read_bytes() == b"2125550100,VIP\n2125550101,VIP\n"
+
+
+def test_an_unusable_source_is_said_in_the_same_words(tmp_path: Path) -> None:
+    """Reason, detail and hint come back from the child as the engine said them."""
+    (tmp_path / "x.csv").write_text("phone,group\n2125550100,VIP\n", encoding="utf-8")
+    with pytest.raises(UnusableSource) as raised:
+        rewritten(tmp_path / "x.csv", tmp_path / "rewrite")
+    assert raised.value.reason == "no_segment_column"
+    assert raised.value.detail == "2 columns (phone, group): none beside the identifier's is called segment_name"
+    assert raised.value.hint.startswith("Name the column in segment.column")
+
+
+def test_a_crash_says_what_and_where(tmp_path: Path) -> None:
+    """A crash is told by the kind of exception, the system's word for it, and the place in our code."""
+    with pytest.raises(RewriteCrashed, match=r"FileNotFoundError ENOENT in text.py:\d+ \(read_rows\)"):
+        rewritten(tmp_path / "2125550100.csv", tmp_path / "rewrite")
+
+
+def test_a_crash_shows_no_value() -> None:
+    """Whatever an exception quotes, the child prints none of it: not its message, not a line of source."""
+    request = {"sources": [], "rules": {"identifier": "2125550100", "jane@example.com": 1}, "into": "/nowhere"}
+    for given in (json.dumps(request), "2125550100 is no JSON", '{"2125550100": "jane@example.com"}'):
+        child = subprocess.run(
+            [sys.executable, "-m", "relay.rewrite"], input=given, capture_output=True, text=True, check=False
+        )
+        assert (child.returncode, child.stdout) == (1, "")
+        assert list(json.loads(child.stderr)) == ["crash"]
+        assert_no_person(child.stderr, "the child's standard error")
+
+
+@NEEDS_PROC
+def test_cancelling_kills_the_child(endless: Path, tmp_path: Path) -> None:
+    """When the rewrite is cancelled its child is gone before the cancellation is through."""
+
+    async def cancel() -> int:
+        rewrite = asyncio.create_task(
+            rewrite_in_child([SourceFile(endless, "/uploads/x.csv")], PHONES, tmp_path / "rewrite")
+        )
+        pid = await first_child(rewrite)
+        rewrite.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rewrite
+        return pid
+
+    assert not is_running(asyncio.run(cancel()))
+
+
+@NEEDS_PROC
+def test_a_killed_child_is_a_crash(endless: Path, tmp_path: Path) -> None:
+    """A child that the system kills for its memory, or a person by hand, is a crash and says so."""
+
+    async def kill() -> None:
+        rewrite = asyncio.create_task(
+            rewrite_in_child([SourceFile(endless, "/uploads/x.csv")], PHONES, tmp_path / "rewrite")
+        )
+        os.kill(await first_child(rewrite), signal.SIGKILL)
+        await rewrite
+
+    with pytest.raises(RewriteCrashed, match="killed by SIGKILL, perhaps for want of memory"):
+        asyncio.run(kill())
+
+
+@NEEDS_PROC
+def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """When the daemon dies at once its child ends too, so that it cannot meet the next daemon's work."""
+    rows = "".join(f"{somebody.phone},segment {number}\n" for number in range(60) for somebody in people(4800))
+    (tmp_path / "x.csv").write_text(rows, encoding="utf-8")
+    program = (
+        "import asyncio, sys; from pathlib import Path; from relay.rewrite.child import rewrite_in_child;"
+        "from relay.rewrite.engine import SourceFile; from relay.rewrite.rules import Rules;"
+        "asyncio.run(rewrite_in_child([SourceFile(Path(sys.argv[1]), 'x')], Rules(identifier='phone'),"
+        " Path(sys.argv[2])))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "x.csv", tmp_path / "rewrite"]) as parent:
+        wait_until((tmp_path / "rewrite").exists, "the child's work")
+        (child,) = children_of(parent.pid)
+        parent.kill()
+    wait_until(lambda: not is_running(child), "the child's end")
+    assert not (tmp_path / "rewrite/report.json").exists()
