@@ -1,0 +1,28 @@
+"""The configuration: TOML files in, validated and frozen settings out, every problem of every file at once."""
+
+from relay.config.loading import load
+from relay.config.problems import ConfigError, Problem
+from relay.config.sections import (
+    AccountSettings,
+    Config,
+    HostSettings,
+    LandingSettings,
+    LogSettings,
+    RouteSettings,
+    SourceSettings,
+    UpstreamSettings,
+)
+
+__all__ = [
+    "AccountSettings",
+    "Config",
+    "ConfigError",
+    "HostSettings",
+    "LandingSettings",
+    "LogSettings",
+    "Problem",
+    "RouteSettings",
+    "SourceSettings",
+    "UpstreamSettings",
+    "load",
+]

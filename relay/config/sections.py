@@ -1,0 +1,232 @@
+"""The sections of the configuration: what may be set, what it defaults to, and what it means.
+
+The docstring under a setting is its entry in `docs/configuration.md`. A model that is built without a reading context
+(as tests and the demo do) checks its values only; the files that it names are looked at when a configuration is loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from relay.config import addresses, named_files, reading
+from relay.config.bounds import NotEmpty, at_most
+from relay.config.names import (
+    AccountName,
+    ClientDomain,
+    HostName,
+    LoginName,
+    NamedSettings,
+    RouteName,
+    TimeZone,
+    UpstreamName,
+)
+from relay.config.patterns import PathPattern
+from relay.config.problems import trouble
+from relay.guards import GuardPolicy
+from relay.model import IdentifierKind
+from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules
+from relay.settings import Duration, Settings
+
+LONGEST_PAUSE: Final = timedelta(hours=1)
+LONGEST_STALE_AFTER: Final = timedelta(days=30)
+
+Pause = Annotated[Duration, at_most(LONGEST_PAUSE)]
+"""How long something rests, or may take while somebody waits for it."""
+
+
+class LandingSettings(Settings):
+    """Where and how clients deliver files by SFTP."""
+
+    listen: Annotated[tuple[addresses.Address, ...], NotEmpty, AfterValidator(addresses.distinct)] = ("0.0.0.0:2222",)
+    """The addresses to listen on, each `host:port`; an IPv6 host stands in brackets, port 0 takes any free port."""
+    host_keys: Annotated[tuple[named_files.HostKeyFile, ...], NotEmpty, Field(validate_default=True)] = (
+        Path("ssh_host_ed25519_key"),
+        Path("ssh_host_ecdsa_key"),
+        Path("ssh_host_rsa_key"),
+    )
+    """The private host keys, each a secret file. `relay init` makes them; clients may pin them, so they are to stay."""
+    settle: Pause = timedelta(seconds=2)
+    """How long a landed file rests before it is taken, so that its client may still rename or remove it (rule L6)."""
+    scan_every: Pause = timedelta(minutes=1)
+    """How often the landing zone is looked through, whatever was or was not heard of it."""
+    login_timeout: Pause = timedelta(seconds=30)
+    """How long a client may take to log in."""
+    drain: Pause = timedelta(seconds=20)
+    """How long a stop waits for what is in hand before it is cut off or deferred."""
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """What to listen on, as pairs of host and port."""
+        return tuple(addresses.split_address(text) for text in self.listen)
+
+
+class AccountSettings(NamedSettings):
+    """A login of the landing zone; its user name is the name of the table, and it needs a key or a password."""
+
+    name: AccountName
+    authorized_keys: named_files.AuthorizedKeysFile | None = None
+    """A file of the public keys that may log in, one a line, as OpenSSH writes them."""
+    password_hash: named_files.PasswordHashFile | None = None
+    """A secret file with the hash of the password, as `relay hash-password` prints it."""
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        if self.authorized_keys is None and self.password_hash is None:
+            raise trouble(
+                "nobody can log in: it has neither authorized_keys nor password_hash",
+                hint='Set authorized_keys = "FILE" (public keys), password_hash = "FILE" (see `relay hash-password`), '
+                "or both.",
+            )
+        return self
+
+
+class UpstreamSettings(NamedSettings):
+    """A server that lists are sent to; lists wait and fail per upstream. It needs a password or a private key."""
+
+    name: UpstreamName
+    host: HostName
+    """The host name or address of the SFTP server, such as `sftp.attentivemobile.com`."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 22
+    """The port of the SFTP server."""
+    user: LoginName
+    """The user name to log in with."""
+    password: named_files.PasswordFile | None = None
+    """A secret file with the password, alone on its first line."""
+    passphrase: named_files.PasswordFile | None = None
+    """A secret file with the passphrase of `private_key`, if that is encrypted."""
+    private_key: named_files.PrivateKeyFile | None = None
+    """A secret file with the private key to log in with."""
+    known_hosts: named_files.KnownHostsFile
+    """A file with the server's host key, as `ssh-keyscan` prints it; an unknown or changed key stops the upstream."""
+    directory: reading.RemoteDirectory = "/uploads"
+    """The directory at the upstream that files are put into."""
+    publish: Literal["auto", "rename", "direct"] = "auto"
+    """How a file gets its final name: by renaming a temporary file, by writing it directly, or by renaming unless the
+    server refuses. Direct cannot promise that a file there is complete (rule U2)."""
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    """How many lists may be on their way at once, each over a connection of its own."""
+    connect_timeout: Pause = timedelta(seconds=30)
+    """How long connecting and logging in may take."""
+    stall_timeout: Pause = timedelta(seconds=60)
+    """How long an upload may go without any progress before it counts as failed."""
+
+    @field_validator("private_key")
+    @classmethod
+    def _key_opens(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        # Fields are validated in their order: "passphrase" is absent here if it is wrong itself.
+        if path is not None and "passphrase" in info.data and reading.looks_at_files(info):
+            named_files.check_private_key(path, info.data["passphrase"])
+        return path
+
+    @field_validator("known_hosts")
+    @classmethod
+    def _host_is_known(cls, path: Path, info: ValidationInfo) -> Path:
+        if {"host", "port"} <= info.data.keys() and reading.looks_at_files(info):
+            named_files.check_known_hosts(path, info.data["host"], info.data["port"])
+        return path
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        if self.password is None and self.private_key is None:
+            raise trouble(
+                "the relay cannot log in there: it has neither password nor private_key",
+                hint='Set password = "FILE" or private_key = "FILE".',
+            )
+        if self.passphrase is not None and self.private_key is None:
+            raise trouble(
+                "it has a passphrase but no private_key that it could open", hint="Set private_key, or take it out."
+            )
+        return self
+
+
+class SourceSettings(SourceRules):
+    """How exports of this route are read, and when one counts as complete."""
+
+    complete: Literal["close", "quiet"] = "close"
+    """What makes a file complete: its client's CLOSE, or that it rested for `quiet`."""
+    quiet: Pause = timedelta(seconds=60)
+    """How long a file must rest that counts as complete by that, or was put there by other means (rule L5)."""
+
+
+class RouteSettings(NamedSettings):
+    """One tenant: which landed files, rewritten by which rules, are sent where. The file's name is the route's."""
+
+    name: RouteName
+    account: reading.AccountReference
+    """The account whose files this route takes."""
+    path: Annotated[str, AfterValidator(PathPattern.checked)] = "/**"
+    """Which of the account's files: `*` and `?` stand for characters of one name, `**` for any number of directories.
+    Routes of one account must not overlap."""
+    upstream: reading.UpstreamReference
+    """The upstream that the lists are sent to."""
+    client_domain: ClientDomain
+    """The customer domain that Attentive's White Glove team gave you, a bare label such as `sirendenim`; every file's
+    name begins with it (rule A1)."""
+    identifier: IdentifierKind
+    """What subscribers are identified by, as agreed with the White Glove team: `phone` or `email`. Never guessed."""
+    timezone: TimeZone = ZoneInfo("UTC")
+    """The IANA time zone in which a list's date is told (rule D2)."""
+    stale_after: Annotated[Duration, at_most(LONGEST_STALE_AFTER)] = timedelta(hours=48)
+    """How long after its landing a list that is still unsent is held for a person (rule G8)."""
+    source: SourceSettings = SourceSettings()
+    segment: SegmentRules = SegmentRules()
+    phone: PhoneRules = PhoneRules()
+    email: EmailRules = EmailRules()
+    guards: GuardPolicy = GuardPolicy()
+
+    @property
+    def rules(self) -> Rules:
+        """The part of the settings that decides what a rewrite makes of given bytes."""
+        source = SourceRules(**{key: getattr(self.source, key) for key in SourceRules.model_fields})
+        return Rules(
+            identifier=self.identifier, source=source, segment=self.segment, phone=self.phone, email=self.email
+        )
+
+    @cached_property
+    def pattern(self) -> PathPattern:
+        """Which paths the route wants."""
+        return PathPattern(self.path)
+
+    def matches(self, account: str, path: str) -> bool:
+        """Say whether the route wants the file that `account` named `path`."""
+        return account == self.account and self.pattern.matches(path)
+
+
+class LogSettings(Settings):
+    """What the log shows."""
+
+    segment_names: Literal["full", "hash"] = "full"
+    """Whether log lines name segments, or only the first 12 digits of the name's SHA-256: names can be sensitive."""
+
+
+class HostSettings(Settings):
+    """`relay.toml`: the host's part of the configuration."""
+
+    state_dir: reading.AbsoluteDirectory = Path("/var/lib/relay")
+    """The directory that holds everything the relay keeps. It must be on one filesystem."""
+    landing: LandingSettings = LandingSettings()
+    accounts: Annotated[dict[str, AccountSettings], NotEmpty]
+    upstreams: Annotated[dict[str, UpstreamSettings], NotEmpty]
+    log: LogSettings = LogSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, validated: the host's part and every route by its name."""
+
+    state_dir: Path
+    landing: LandingSettings
+    accounts: Mapping[str, AccountSettings]
+    upstreams: Mapping[str, UpstreamSettings]
+    routes: Mapping[str, RouteSettings]
+    log: LogSettings = field(default_factory=LogSettings)
+
+    def route_for(self, account: str, path: str) -> RouteSettings | None:
+        """Return the one route that wants a file, if any does."""
+        return next((route for route in self.routes.values() if route.matches(account, path)), None)

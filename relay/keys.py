@@ -1,0 +1,249 @@
+"""Key files: host keys made and read, and every file of keys checked as strictly as the relay relies on it.
+
+asyncssh skips what it does not understand in these files, silently: a mistyped line locks a client out, an expiry date
+is not kept. So each line is judged here before asyncssh is given the file.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+
+from relay.model import RelayError
+
+SECRET_MODE: Final = 0o600
+_PUBLIC_MODE: Final = 0o644
+_DEFAULT_PORT: Final = 22
+_LARGEST_FILE: Final = 1 << 20
+
+HOST_KEY_NAMES: Final = {
+    "ssh_host_ed25519_key": ("ssh-ed25519", {}),
+    "ssh_host_ecdsa_key": ("ecdsa-sha2-nistp256", {}),
+    "ssh_host_rsa_key": ("ssh-rsa", {"key_size": 3072}),
+}
+"""The host keys that `generate_host_keys` makes: old JVM clients need the ECDSA or the RSA one."""
+
+_OPTION = re.compile(r'([A-Za-z0-9-]+)(?:="(?:\\.|[^"\\])*")?(?:,|$)')
+_OPTIONS = re.compile(r'((?:[^\s"]|"(?:\\.|[^"\\])*")+)\s+(.*)')
+# What the relay acts on ("from"), and what only forbids things that it never allows.
+_KEPT_OPTIONS: Final = frozenset(
+    ["from", "restrict", "no-pty", "no-port-forwarding", "no-agent-forwarding", "no-X11-forwarding", "no-user-rc"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """The public side of a host key: its private file, algorithm, public key in one line, and SHA-256 fingerprint."""
+
+    path: Path
+    algorithm: str
+    public: str
+    fingerprint: str
+
+
+def generate_host_keys(directory: Path) -> list[HostKey]:
+    """Make the host keys that are not in `directory` yet; those that are stay as they are.
+
+    Each is a pair of files, such as `ssh_host_ed25519_key` (mode 0600) and `ssh_host_ed25519_key.pub`.
+
+    Raises:
+        RelayError: a key that is there cannot be read, or a public key is there without its private key.
+    """
+    made = []
+    for name, (algorithm, parameters) in HOST_KEY_NAMES.items():
+        path, public = directory / name, directory / f"{name}.pub"
+        if not path.exists():
+            if public.exists():
+                raise RelayError(
+                    f"{public} is there, but its private key {path} is not",
+                    hint="Put the private key back; if it is lost, remove the public key, and a new pair is made.",
+                )
+            key = asyncssh.generate_private_key(algorithm, comment=f"relay {name}", **parameters)
+            _write_new(path, key.export_private_key(), SECRET_MODE)
+        key = _read_private_key(path, None)
+        if not public.exists():
+            _write_new(public, key.export_public_key(), _PUBLIC_MODE)
+        made.append(_public_side(path, key))
+    return made
+
+
+def load_host_keys(paths: Iterable[Path]) -> list[asyncssh.SSHKey]:
+    """Read private host keys, in the order in which they are offered.
+
+    Raises:
+        RelayError: a file cannot be read, holds no private key, or is protected by a passphrase.
+    """
+    return [_read_private_key(path, None) for path in paths]
+
+
+def fingerprints(paths: Iterable[Path]) -> list[HostKey]:
+    """Return the public side of each private host key, with its fingerprint as `ssh-keygen -l` shows it.
+
+    Raises:
+        RelayError: as `load_host_keys`.
+    """
+    paths = list(paths)
+    return [_public_side(path, key) for path, key in zip(paths, load_host_keys(paths), strict=True)]
+
+
+def read_client_key(path: Path, passphrase: str | None = None) -> asyncssh.SSHKey:
+    """Read the private key with which the relay logs in at an upstream.
+
+    Raises:
+        RelayError: the file cannot be read, holds no private key, or the passphrase is missing or wrong.
+    """
+    return _read_private_key(path, passphrase)
+
+
+def read_authorized_keys(path: Path) -> asyncssh.SSHAuthorizedKeys:
+    """Read the public keys that may log in to an account.
+
+    Raises:
+        RelayError: a line is no public key in OpenSSH's form, or has an option that would not be kept.
+    """
+    count = 0
+    for number, line in _lines(path):
+        _check_authorized_key(path, number, line)
+        count += 1
+    if not count:
+        raise RelayError(
+            f"{path} has no key", hint="Put the client's public key into it, one line such as `ssh-ed25519 AAAA… name`."
+        )
+    return asyncssh.read_authorized_keys(path)
+
+
+def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts:
+    """Read the pinned host keys of an upstream.
+
+    Raises:
+        RelayError: a line cannot be understood, or no line is about `host` and `port`.
+    """
+    for number, line in _lines(path):
+        if not _is_known_host(line):
+            raise RelayError(
+                f"{path}, line {number}: this is no line of a known_hosts file",
+                hint=f"Each line is as `{_keyscan(host, port)}` prints it: host, algorithm and key.",
+            )
+    hosts = asyncssh.read_known_hosts(str(path))
+    keys, authorities, *_ = hosts.match(host, "", None if port == _DEFAULT_PORT else port)
+    if not keys and not authorities:
+        raise RelayError(
+            f"{path} has no key for {host}, port {port}",
+            hint=f"Run `{_keyscan(host, port)}`, compare the fingerprint with the one that the upstream's owner tells "
+            "you, and append the line.",
+        )
+    return hosts
+
+
+def _keyscan(host: str, port: int) -> str:
+    return f"ssh-keyscan {host}" if port == _DEFAULT_PORT else f"ssh-keyscan -p {port} {host}"
+
+
+def _check_authorized_key(path: Path, number: int, line: str) -> None:
+    where = f"{path}, line {number}"
+    if "PRIVATE KEY" in line:
+        raise RelayError(
+            f"{where}: this is a private key",
+            hint="Only public keys belong into this file. Have the client make a new pair; this key has been seen.",
+        )
+    match = None if _is_public_key(line) else _OPTIONS.fullmatch(line)
+    options, key = (match[1], match[2]) if match else ("", line)
+    if not _is_public_key(key):
+        raise RelayError(
+            f"{where}: this is no public key",
+            hint="A key is a line such as `ssh-ed25519 AAAA… name`; `ssh-keygen -i -f FILE` turns other forms into it.",
+        )
+    foreign = [name for name in _OPTION.findall(options) if name not in _KEPT_OPTIONS]
+    if foreign:
+        raise RelayError(
+            f"{where}: the option {foreign[0]} would not be kept",
+            hint='Only from="…" and options that forbid something, such as restrict, may stand before a key.',
+        )
+
+
+def _is_public_key(text: str) -> bool:
+    try:
+        asyncssh.import_public_key(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_known_host(line: str) -> bool:
+    key = line.split(None, 2 if line.startswith("@") else 1)[-1]
+    try:
+        asyncssh.import_known_hosts(line)
+    except ValueError:
+        return False
+    return _is_public_key(key)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that say something, with their numbers from 1."""
+    try:
+        text = _read(path).decode()
+    except UnicodeDecodeError:
+        raise RelayError(f"{path} is not text", hint="Write the public key in OpenSSH's one-line form.") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line.strip()
+
+
+def _read_private_key(path: Path, passphrase: str | None) -> asyncssh.SSHKey:
+    data = _read(path)
+    try:
+        return asyncssh.import_private_key(data, passphrase)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        if not _is_encrypted(data):
+            raise RelayError(
+                f"{path} holds no private key",
+                hint="A private key begins with a line such as -----BEGIN OPENSSH PRIVATE KEY-----.",
+            ) from None
+    wrong = "is protected by a passphrase, and none is set" if passphrase is None else "is not opened by its passphrase"
+    raise RelayError(
+        f"{path} {wrong}", hint="Set the right passphrase, or remove it from a copy of the key with `ssh-keygen -p`."
+    )
+
+
+def _is_encrypted(data: bytes) -> bool:
+    """Say whether `data` is a private key behind a passphrase: it says so itself, or refuses a wrong one."""
+    try:
+        asyncssh.import_private_key(data, "?")
+    except asyncssh.KeyEncryptionError:
+        return True
+    except asyncssh.KeyImportError:
+        return b"ENCRYPTED" in data
+    return False
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise RelayError(
+            f"{path} cannot be read: {error.strerror}", hint="Check the name and its permissions."
+        ) from None
+
+
+def _public_side(path: Path, key: asyncssh.SSHKey) -> HostKey:
+    public = key.export_public_key().decode().strip()
+    return HostKey(path, key.get_algorithm(), public, key.get_fingerprint())
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not be there yet, with exactly `mode`, durably."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123  a descriptor
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RelayError(
+            f"{path} cannot be written: {error.strerror}", hint="Run this as a user who may write there."
+        ) from None
