@@ -56,7 +56,7 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     Args:
         path: the source.
         rules: the route's rules.
-        earlier: the layout of the export's part before this one; a part without header continues it.
+        earlier: the layout of the export's first part; one without header continues it.
 
     Raises:
         UnusableSource: it is not text, or its columns cannot be told for sure.

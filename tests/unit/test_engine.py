@@ -1,6 +1,7 @@
 """The engine: what it writes, how, and that it accounts for every row. What rows become is the golden cases' to say."""
 
 import csv
+import hashlib
 import os
 import resource
 import stat
@@ -13,9 +14,10 @@ from parts.people import Person, people, person
 
 from relay.model import Report
 from relay.rewrite.engine import DRAFTS, REJECTS, REPORT, SourceFile, rewrite
-from relay.rewrite.report import load_report
+from relay.rewrite.report import RejectReport, load_report
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource
+from relay.rewrite.verdict import Reason
 
 PHONES = Rules.model_validate({"identifier": "phone"})
 
@@ -68,11 +70,11 @@ def test_everything_written_is_the_owners_alone(tmp_path: Path) -> None:
 
 def test_a_rewrite_never_mixes_with_an_earlier_one(tmp_path: Path) -> None:
     """A directory that holds a rewrite already is refused, and stays as it is."""
-    source = a_source(tmp_path / "x.csv", [(person(0), "VIP")])
-    rewrite([source], PHONES, tmp_path / "rewrite")
+    rewrite([a_source(tmp_path / "x.csv", [(person(0), "VIP"), (person(1), "VIP+")])], PHONES, tmp_path / "rewrite")
+    before = {path: path.read_bytes() for path in (tmp_path / "rewrite").rglob("*.*")}
     with pytest.raises(FileExistsError):
         rewrite([a_source(tmp_path / "y.csv", [(person(1), "VIP")])], PHONES, tmp_path / "rewrite")
-    assert (tmp_path / "rewrite" / DRAFTS / "1.csv").read_text(encoding="utf-8") == f"{person(0).phone},VIP\n"
+    assert {path: path.read_bytes() for path in (tmp_path / "rewrite").rglob("*.*")} == before
 
 
 def test_many_segments_need_few_descriptors(tmp_path: Path) -> None:
@@ -107,6 +109,9 @@ def test_a_large_export_is_written_whole_and_in_order(tmp_path: Path) -> None:
     report = rewrite([source], PHONES, tmp_path / "rewrite", progress=progress.append)
     for name, lines in drafts_of(report, tmp_path / "rewrite").items():
         assert lines == [f"{somebody.phone},{name}" for somebody in people(4800)]
+    for draft in report.drafts:
+        content = (tmp_path / "rewrite" / DRAFTS / f"{draft.ordinal}.csv").read_bytes()
+        assert (draft.size, draft.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert progress == [10_000, 20_000, 30_000, 40_000, 50_000, 52_800]
     assert report.totals.rows_out == 52_800
 
@@ -117,6 +122,14 @@ def test_the_report_says_the_same_on_disk(tmp_path: Path) -> None:
     assert load_report((tmp_path / "rewrite" / REPORT).read_bytes()) == report
     with pytest.raises(ValueError, match="drafts"):
         load_report(b"{}")
+
+
+def test_a_finished_reject_report_is_on_the_disk(tmp_path: Path) -> None:
+    """Once the reject report is finished nothing of it is still on its way."""
+    with RejectReport(tmp_path / "rejects.csv") as rejects:
+        rejects.add("/uploads/x.csv", 7, "phone", Reason.LETTERS, "***")
+        rejects.finish()
+        assert (tmp_path / "rejects.csv").read_bytes().endswith(b"\n/uploads/x.csv,7,phone,letters,***\n")
 
 
 def test_only_the_first_lines_of_a_reason_are_noted(tmp_path: Path) -> None:

@@ -135,6 +135,12 @@ def test_names_come_before_content(tmp_path: Path) -> None:
     assert layout_of(tmp_path / "x", content, rules).identifier.position == 0
 
 
+def test_one_column_cannot_be_both(tmp_path: Path) -> None:
+    """The identifier's column is never taken for the segment's as well."""
+    trouble = trouble_with(tmp_path / "x", "phone,group\n2125550100,VIP\n", segment={"column": ["phone"]})
+    assert trouble.reason == Unusable.NO_SEGMENT_COLUMN
+
+
 def test_the_same_file_is_another_list_by_another_identifier(tmp_path: Path) -> None:
     """Which column identifies a person is the route's word, not the file's (rule A4)."""
     content = "phone,email,segment_name\n2125550100,jane@example.com,VIP\n"
@@ -160,8 +166,8 @@ def test_only_the_sample_decides(tmp_path: Path) -> None:
     assert layout_of(tmp_path / "x", blank[len(",VIP\n") :] + "2125550100,VIP\n").identifier.position == 0
 
 
-def test_a_part_without_header_continues_the_one_before(tmp_path: Path) -> None:
-    """In an export of several files, one without header has the columns of the one before it."""
+def test_a_part_without_header_continues_the_first(tmp_path: Path) -> None:
+    """In an export of several files, one without header has the columns of the first."""
     first = layout_of(tmp_path / "x", "home,segment_name,phone\n2125550150,VIP,2125550100\n")
     layout = layout_of(tmp_path / "y", "2125550151,VIP,2125550101\n", earlier=first)
     assert (layout.has_header, layout.identifier, layout.names) == (False, first.identifier, first.names)
