@@ -1,0 +1,177 @@
+"""Bytes on disk: where everything lies, and how it gets there durably.
+
+Under the state directory, on one file system:
+
+    landing/<account>/                    what the client sees; uploads/ is what it starts with
+    incoming/<account>/                   uploads in progress
+    exports/<route>/<export>/source/      the files of an export, 0001, 0002, …
+    exports/<route>/<export>/drafts/      its rewritten lists, 1.csv, 2.csv, …, beside rejects.csv and report.json
+    relay.db, relay.lock
+
+Directories have mode 0700, files 0600, whatever the umask (rule R2). A link is never followed. A file is synced before
+it gets its name and its directory afterwards, so that a kill at any point leaves the old state or the new one.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from relay.model import Arrival, Delivery, RelayError
+from relay.naming import draft_name
+from relay.spool.disk import hash_file, make_directory, open_lock, remove, sync
+from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, take_out_of_view
+
+__all__ = ["LandedFile", "Spool", "VanishedError", "hash_file"]
+
+ABORTED_UPLOADS_KEPT: Final = timedelta(hours=24)
+"""How long an upload that ended without being complete is kept (rule R3)."""
+
+_REWRITTEN: Final = ("drafts", "rejects.csv", "report.json")
+_WORK: Final = "rewrite-"
+
+
+class Spool:
+    """The bytes under one state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._exports = state_dir / "exports"
+        self._incoming = state_dir / "incoming"
+        self.landing_zone = state_dir / "landing"
+        self.database = state_dir / "relay.db"
+
+    def prepare(self, accounts: Iterable[str]) -> None:
+        """Make every directory that is missing, with mode 0700.
+
+        Raises:
+            RelayError: something else is in the way, the file system refuses, or there are several file systems.
+        """
+        roots = (self.landing_zone, self._incoming, self._exports)
+        # The service manager may make the state directory a link; nothing below it is one.
+        for directory in (self._state_dir.resolve(), *roots):
+            make_directory(directory)
+        for account in accounts:
+            for directory in (self.landing(account), self.landing(account) / "uploads", self.incoming(account)):
+                make_directory(directory)
+        # A file gets from one of these to the other by a link or a rename, which cannot cross file systems.
+        if len({directory.stat().st_dev for directory in roots}) > 1:
+            raise RelayError(
+                f"landing, incoming and exports under {self._state_dir} are on different file systems",
+                hint="Put the whole of `state_dir` on one file system.",
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only daemon on this state directory until the block ends.
+
+        Raises:
+            RelayError: another one is.
+        """
+        descriptor = open_lock(self._state_dir / "relay.lock")
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def landing(self, account: str) -> Path:
+        """Return what an account sees as `/`."""
+        return self.landing_zone / account
+
+    def incoming(self, account: str) -> Path:
+        """Return where an account's uploads grow until they are complete."""
+        return self._incoming / account
+
+    def export(self, route: str, export_id: str) -> Path:
+        """Return the directory of an export."""
+        return self._exports / route / export_id
+
+    def source(self, route: str, export_id: str, name: str) -> Path:
+        """Return one of an export's files as it landed; `naming.source_name` names them."""
+        return self.export(route, export_id) / "source" / name
+
+    def work(self, route: str, export_id: str, suffix: str) -> Path:
+        """Return a directory for one attempt at rewriting an export. It is the attempt's to make."""
+        return self.export(route, export_id) / f"{_WORK}{suffix}"
+
+    def draft(self, delivery: Delivery) -> Path:
+        """Return the rewritten list that a delivery sends."""
+        return self.export(delivery.route, delivery.export_id) / "drafts" / draft_name(delivery.ordinal)
+
+    def landed_files(self, account: str) -> Iterator[LandedFile]:
+        """Go through an account's landing zone: regular files only, and no link is followed."""
+        return files_below(self.landing(account))
+
+    def take(self, arrival: Arrival, export_dir: Path, name: str) -> Path:
+        """Put a landed file durably into an export's `source/` and return where it is then.
+
+        What a client closed here is never written again, so a link is enough; of a file that was put there by other
+        means nobody knows that, so its bytes are copied.
+
+        Args:
+            arrival: the file.
+            export_dir: the directory of the export.
+            name: what it is called there (`naming.source_name`), never what its client calls it.
+
+        Raises:
+            VanishedError: it is no longer the file that was noted; nothing was taken.
+        """
+        source = export_dir / "source"
+        directories = (source, export_dir, export_dir.parent)
+        for directory in reversed(directories):
+            make_directory(directory)
+        taken = source / name
+        try:
+            put = link if arrival.confirmed else copy
+            put(self.landing(arrival.account), arrival.path, arrival.fingerprint, taken)
+        except VanishedError:
+            for directory in directories:
+                with suppress(OSError):  # It has other parts.
+                    directory.rmdir()
+            raise
+        for it in (taken, *directories, self._exports):
+            sync(it)
+        return taken
+
+    def adopt(self, work: Path) -> None:
+        """Move what a rewrite made in `work` into its export's directory, in place of what an earlier one left."""
+        export_dir = work.parent
+        for name in _REWRITTEN:
+            remove(export_dir / name)
+        for made in (*work.rglob("*"), work):
+            sync(made)
+        for name in _REWRITTEN:
+            (work / name).rename(export_dir / name)
+        remove(work)
+        sync(export_dir)
+
+    def abandon(self, work: Path) -> None:
+        """Remove what is left of an attempt at rewriting."""
+        remove(work)
+
+    def remove_abandoned(self, is_known: Callable[[str], bool]) -> None:
+        """Remove what a kill left behind: sources of which custody was never noted, and half-made rewrites.
+
+        Only the daemon may, before it begins: with the lock held, nobody works in these directories. An export that
+        was rewritten is left alone even where its id is not known: then it is the database that is the wrong one.
+        """
+        for export_dir in self._exports.glob("*/*"):
+            if is_known(export_dir.name) or (export_dir / "report.json").exists():
+                for work in export_dir.glob(f"{_WORK}*"):
+                    remove(work)
+            else:
+                remove(export_dir)
+
+    def sweep_incoming(self, now: datetime) -> None:
+        """Remove uploads that ended without being complete more than a day ago (rule R3)."""
+        for upload in files_below(self._incoming):
+            if upload.changed_at <= now - ABORTED_UPLOADS_KEPT:
+                (self._incoming / upload.path.lstrip("/")).unlink(missing_ok=True)
+
+    def remove_landed(self, account: str, file: LandedFile) -> None:
+        """Remove a landed file from its client's view, unless another one has its name by now."""
+        with suppress(VanishedError):
+            take_out_of_view(self.landing(account), file, self.incoming(account) / f"removed-{token_hex(8)}")

@@ -1,0 +1,73 @@
+"""Directories and files of the relay's own: private, durable, and without following links (rule R2)."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Final
+
+from relay.model import RelayError
+
+_PRIVATE: Final = 0o700
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory with mode 0700 where there is none, or give it that mode."""
+    try:
+        path.mkdir(0o700, parents=True, exist_ok=True)
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            raise RelayError(f"{path} is a link, and the relay follows none", hint="Put a directory in its place.")
+        if stat.S_IMODE(status.st_mode) != _PRIVATE:
+            path.chmod(_PRIVATE)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def open_lock(path: Path) -> int:
+    """Return a descriptor that holds the lock until it is closed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _refused(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RelayError(
+            f"another relay is running on {path.parent}",
+            hint="Stop it first, or give this one a `state_dir` of its own.",
+        ) from None
+    return descriptor
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Return when what is in a file, or the names in a directory, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refused(path: Path, error: OSError) -> RelayError:
+    return RelayError(
+        f"{path} cannot be made or opened: {error.strerror}",
+        hint="`state_dir` must belong to the relay's user; run the command as that user.",
+    )

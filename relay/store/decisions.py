@@ -1,0 +1,206 @@
+"""Verbs of the operator: hold, release, discard, requeue."""
+
+from datetime import date, datetime
+from typing import Final
+
+from relay.lifecycle import DELIVERY, EXPORT, DeliveryEvent, ExportEvent
+from relay.model import Decision, Delivery, DeliveryState, Export, ExportState, HoldReason, RelayError
+from relay.store.journal import Transaction
+from relay.store.moves import move_delivery, move_export
+from relay.store.segments import give_name, newer_in_line, same_list_in_line, supersede_older
+from relay.store.verbs import Verbs, find_delivery, find_export, unknown
+
+_COMMANDS: Final = {
+    DeliveryEvent.HELD: "relay hold",
+    DeliveryEvent.RELEASED: "relay release",
+    DeliveryEvent.REQUEUED: "relay requeue",
+    DeliveryEvent.DISCARDED: "relay discard",
+    ExportEvent.REQUEUED: "relay requeue",
+    ExportEvent.DISCARDED: "relay discard",
+}
+"""The events that an operator may cause, and by which command."""
+
+
+class DecisionVerbs(Verbs):
+    """What an operator decides. Each is recorded with who said so, and a decision that cannot be followed raises."""
+
+    def hold(self, delivery_id: str, decision: Decision, now: datetime) -> Delivery:
+        """Hold a list that waits to be sent (rule G7). It keeps the name it has.
+
+        Raises:
+            RelayError: there is no such delivery, or its state does not allow it.
+        """
+        with self._database.transaction(now) as transaction:
+            delivery = _delivery(transaction, delivery_id, DeliveryEvent.HELD)
+            return move_delivery(
+                transaction,
+                delivery,
+                DeliveryEvent.HELD,
+                facts={"operator": decision.operator},
+                reason=HoldReason.OPERATOR,
+                detail=decision.reason or f"held by {decision.operator}",
+                hint="`relay release` or `relay discard` it.",
+            )
+
+    def release(
+        self, delivery_id: str, decision: Decision, remote_date: date, stale_at: datetime, now: datetime
+    ) -> Delivery:
+        """Release a held list: it enters `queued` with a name, or is recorded as a duplicate (rule D10).
+
+        Args:
+            delivery_id: the delivery.
+            decision: who said so, and why.
+            remote_date: today in the route's time zone, for the name; a list that has a name keeps it (rule D1).
+            stale_at: when it is to be held again if it is still unsent (rule G8).
+            now: the instant of the decision.
+
+        Raises:
+            RelayError: there is no such delivery, its state does not allow it, it has no rows, or a newer list of its
+                segment is on its way or sent.
+        """
+        with self._database.transaction(now) as transaction:
+            delivery = _delivery(transaction, delivery_id, DeliveryEvent.RELEASED)
+            _refuse_without_rows(delivery)
+            day = delivery.remote_date or remote_date
+            if twin := same_list_in_line(transaction.connection, delivery, day):
+                facts: dict[str, object] = {"other": twin.id, "list_date": day}
+                return move_delivery(transaction, delivery, DeliveryEvent.DUPLICATED, facts=facts)
+            _refuse_if_overtaken(transaction, delivery)
+            return _release(transaction, delivery, decision, day, stale_at)
+
+    def discard(self, subject_id: str, decision: Decision, now: datetime) -> Delivery | Export:
+        """Discard a list that waits, or a quarantined export.
+
+        Raises:
+            RelayError: there is no such delivery or export, or its state does not allow it.
+        """
+        said = _said(decision)
+        with self._database.transaction(now) as transaction:
+            if _names_an_export(transaction, subject_id):
+                export = _export(transaction, subject_id, ExportEvent.DISCARDED)
+                return move_export(transaction, export, ExportEvent.DISCARDED, facts=said)
+            delivery = _delivery(transaction, subject_id, DeliveryEvent.DISCARDED)
+            return move_delivery(transaction, delivery, DeliveryEvent.DISCARDED, facts=said, reason=decision.reason)
+
+    def requeue(
+        self, subject_id: str, decision: Decision, now: datetime, *, stale_at: datetime | None = None
+    ) -> Delivery | Export:
+        """Have a quarantined export judged again, or a failed list sent again under the name it has.
+
+        Args:
+            subject_id: the export or the delivery.
+            decision: who said so, and why.
+            now: the instant of the decision.
+            stale_at: when a delivery is to be held if it is still unsent (rule G8); None leaves that as it is.
+
+        Raises:
+            RelayError: there is no such delivery or export, its state does not allow it, or a newer list of the
+                delivery's segment is on its way or sent.
+        """
+        with self._database.transaction(now) as transaction:
+            if _names_an_export(transaction, subject_id):
+                export = _export(transaction, subject_id, ExportEvent.REQUEUED)
+                forgotten = {"reason": None, "detail": None, "hint": None, "attempts": 0}
+                return move_export(transaction, export, ExportEvent.REQUEUED, facts=_said(decision), **forgotten)
+            delivery = _delivery(transaction, subject_id, DeliveryEvent.REQUEUED)
+            _refuse_if_overtaken(transaction, delivery)
+            return _requeue(transaction, delivery, decision, stale_at or delivery.stale_at)
+
+
+def _release(
+    transaction: Transaction, delivery: Delivery, decision: Decision, day: date, stale_at: datetime
+) -> Delivery:
+    name = delivery.remote_name or give_name(transaction, delivery.upstream, delivery.client_domain, day)
+    released = move_delivery(
+        transaction,
+        delivery,
+        DeliveryEvent.RELEASED,
+        facts=_said(decision),
+        remote_name=name,
+        remote_date=day,
+        queued_at=transaction.now,
+        due_at=transaction.now,
+        stale_at=stale_at,
+        replaces_same_day=True,
+    )
+    supersede_older(transaction, released, replaces_same_day=True)
+    return released
+
+
+def _requeue(transaction: Transaction, delivery: Delivery, decision: Decision, stale_at: datetime) -> Delivery:
+    requeued = move_delivery(
+        transaction,
+        delivery,
+        DeliveryEvent.REQUEUED,
+        facts=_said(decision),
+        queued_at=transaction.now,
+        due_at=transaction.now,
+        stale_at=stale_at,
+    )
+    supersede_older(transaction, requeued, replaces_same_day=False)
+    return requeued
+
+
+def _said(decision: Decision) -> dict[str, object]:
+    return {"operator": decision.operator, "reason": decision.reason}
+
+
+def _names_an_export(transaction: Transaction, subject_id: str) -> bool:
+    return find_export(transaction.connection, subject_id) is not None
+
+
+def _delivery(transaction: Transaction, delivery_id: str, event: DeliveryEvent) -> Delivery:
+    """Return the delivery if its state allows `event`, else raise with what it does allow."""
+    delivery = find_delivery(transaction.connection, delivery_id)
+    if delivery is None:
+        raise unknown("delivery", delivery_id)
+    if event not in DELIVERY[delivery.state]:
+        raise _not_now(delivery.id, delivery.state, event, [_COMMANDS.get(it) for it in DELIVERY[delivery.state]])
+    return delivery
+
+
+def _export(transaction: Transaction, export_id: str, event: ExportEvent) -> Export:
+    """Return the export if its state allows `event`, else raise with what it does allow."""
+    export = find_export(transaction.connection, export_id)
+    if export is None:
+        raise unknown("export", export_id)
+    if event not in EXPORT[export.state]:
+        raise _not_now(export.id, export.state, event, [_COMMANDS.get(it) for it in EXPORT[export.state]])
+    return export
+
+
+def _not_now(
+    subject_id: str,
+    state: DeliveryState | ExportState,
+    event: DeliveryEvent | ExportEvent,
+    possible: list[str | None],
+) -> RelayError:
+    commands = sorted(f"`{command}`" for command in possible if command)
+    if commands:
+        hint = f"What {state} allows is {' or '.join(commands)}."
+    elif state is DeliveryState.SENDING:
+        hint = "It is being sent at this moment; see in a minute what came of it (`relay show`)."
+    elif state is ExportState.RECEIVED:
+        hint = "It is about to be rewritten; see in a minute what came of it (`relay show`)."
+    elif state is ExportState.ACCEPTED:
+        hint = "Its lists are deliveries by now; decide on those (`relay show` names them)."
+    else:
+        hint = "That is final; have the list exported again if it is wanted."
+    return RelayError(f"{subject_id} is {state}, so it cannot be {event}", hint=hint)
+
+
+def _refuse_without_rows(delivery: Delivery) -> None:
+    if not delivery.counts.rows_out:
+        raise RelayError(
+            f"{delivery.id} has no row left, and a file without rows cannot empty a segment",
+            hint="Correct the export and have it sent again, then `relay discard` this one.",
+        )
+
+
+def _refuse_if_overtaken(transaction: Transaction, delivery: Delivery) -> None:
+    if newer := newer_in_line(transaction.connection, delivery):
+        raise RelayError(
+            f"{delivery.id} is older than {newer.id}, which is {newer.state} for the same segment",
+            hint="An older list never follows a newer one. `relay discard` this one; if its content is wanted, have it "
+            "exported again.",
+        )

@@ -1,0 +1,157 @@
+"""Verbs on exports: from custody to acceptance, or to an end without deliveries."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, exists, insert, select, update
+
+from relay.guards import History
+from relay.lifecycle import ArrivalEvent, ExportEvent, IllegalTransitionError
+from relay.log import Event
+from relay.model import Acceptance, Delivery, DeliveryState, Draft, Export, ExportState, NewExport, Report, Verdict
+from relay.store.arrivals import the_arrival
+from relay.store.journal import Transaction
+from relay.store.moves import facts_of_export, move_arrival, move_export
+from relay.store.planning import accept_export
+from relay.store.rows import export_of
+from relay.store.schema import deliveries, exports
+from relay.store.verbs import Verbs, the_export
+
+_UNDONE = (DeliveryState.DISCARDED, DeliveryState.SUPERSEDED, DeliveryState.FAILED)
+"""A delivery in one of these did not take effect, so its export may be wanted again (rule D9)."""
+
+
+class ExportVerbs(Verbs):
+    """What becomes of exports."""
+
+    def receive(self, export: NewExport, arrival_ids: Sequence[int], now: datetime) -> Export:
+        """Take custody: note the export and claim its arrivals, in the order of its parts.
+
+        Raises:
+            IllegalTransitionError: an arrival is no longer `landed`; nothing is noted then.
+        """
+        with self._database.transaction(now) as transaction:
+            received = _note(transaction, export)
+            for part, arrival_id in enumerate(arrival_ids, start=1):
+                move_arrival(
+                    transaction,
+                    the_arrival(transaction, arrival_id),
+                    ArrivalEvent.CLAIMED,
+                    route=export.route,
+                    export_id=export.id,
+                    part=part,
+                )
+            return received
+
+    def received_exports(self) -> list[Export]:
+        """Return the exports that wait to be rewritten, oldest first."""
+        query = select(exports).where(exports.c.state == ExportState.RECEIVED).order_by(exports.c.received_at)
+        with self._database.reading() as connection:
+            return [export_of(row) for row in connection.execute(query).mappings()]
+
+    def rewrite_crashed(self, export_id: str, now: datetime) -> int:
+        """Count a crash of the rewrite and return how many there have been since the export was received.
+
+        Raises:
+            IllegalTransitionError: the export is not `received`.
+        """
+        counted = update(exports).values(attempts=exports.c.attempts + 1).returning(exports.c.attempts)
+        with self._database.transaction(now) as transaction:
+            crashes: int | None = transaction.run(
+                counted.where(exports.c.id == export_id, exports.c.state == ExportState.RECEIVED)
+            ).scalar_one_or_none()
+            if crashes is None:
+                raise IllegalTransitionError(f"{export_id} is not {ExportState.RECEIVED}")
+            return crashes
+
+    def accepted_twin(self, export: Export, settings_digest: str, list_date: date) -> str | None:
+        """Return the accepted export that makes rewriting `export` unnecessary, or None (rule D9)."""
+        newest = (
+            select(exports)
+            .where(exports.c.route == export.route, exports.c.state == ExportState.ACCEPTED)
+            .order_by(exports.c.accepted_at.desc(), exports.c.received_at.desc())
+            .limit(1)
+            .subquery()
+        )
+        twin = select(newest.c.id).where(
+            newest.c.source_sha256 == export.source_sha256,
+            newest.c.settings_digest == settings_digest,
+            newest.c.list_date == list_date,
+            ~_has_undone_delivery(newest.c.id),
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(twin)
+
+    def duplicate(self, export_id: str, original_id: str, list_date: date, now: datetime) -> None:
+        """Record an export as the same bytes as `original_id`, accepted for the same date (rule D9).
+
+        Raises:
+            IllegalTransitionError: the export is not `received`.
+        """
+        with self._database.transaction(now) as transaction:
+            export = the_export(transaction, export_id)
+            move_export(transaction, export, ExportEvent.DUPLICATED, original_id=original_id, list_date=list_date)
+
+    def quarantine(self, export_id: str, reason: str, detail: str, hint: str, now: datetime) -> None:
+        """Set an export aside for a person.
+
+        Raises:
+            IllegalTransitionError: the export is not `received`.
+        """
+        with self._database.transaction(now) as transaction:
+            export = the_export(transaction, export_id)
+            move_export(transaction, export, ExportEvent.QUARANTINED, reason=reason, detail=detail, hint=hint)
+
+    def accept(
+        self,
+        export_id: str,
+        report: Report,
+        acceptance: Acceptance,
+        plan: Callable[[Draft, History], Verdict],
+        now: datetime,
+    ) -> list[Delivery]:
+        """Accept a rewritten export and make its deliveries, all in one transaction.
+
+        `plan` judges each draft against its segment's history. What it queues gets its name here (rule D1) and takes
+        the place of older unsent lists (rule D7).
+
+        Args:
+            export_id: the export.
+            report: what the rewrite found.
+            acceptance: what holds for all of its lists.
+            plan: the judgement; pure, and called with the write lock held.
+            now: the instant of planning.
+
+        Returns:
+            The deliveries, in the order of the drafts.
+
+        Raises:
+            IllegalTransitionError: the export is not `received`.
+        """
+        with self._database.transaction(now) as transaction:
+            return accept_export(transaction, the_export(transaction, export_id), report, acceptance, plan)
+
+
+def _note(transaction: Transaction, new: NewExport) -> Export:
+    rows = transaction.run(
+        insert(exports)
+        .values(
+            id=new.id,
+            route=new.route,
+            state=ExportState.RECEIVED,
+            account=new.account,
+            path=new.path,
+            source_bytes=new.source_bytes,
+            source_sha256=new.source_sha256,
+            received_at=transaction.now,
+        )
+        .returning(exports)
+    )
+    export = export_of(rows.mappings().one())
+    facts = facts_of_export(export) | {"account": new.account, "path": new.path}
+    transaction.record(Event.EXPORT_RECEIVED, export.id, None, facts)
+    return export
+
+
+def _has_undone_delivery(export_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return exists().where(deliveries.c.export_id == export_id, deliveries.c.state.in_(_UNDONE))

@@ -1,0 +1,133 @@
+"""An accepted export becomes deliveries: each verdict acted on, in the transaction that accepts the export."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from relay.guards import History
+from relay.lifecycle import ExportEvent
+from relay.model import (
+    Acceptance,
+    Delivery,
+    DeliveryState,
+    Draft,
+    Duplicate,
+    Export,
+    Hold,
+    Overtaken,
+    Queue,
+    Report,
+    Skip,
+    Verdict,
+)
+from relay.naming import delivery_id
+from relay.rewrite.report import dump_report
+from relay.store.journal import Transaction
+from relay.store.moves import bear_delivery, move_export
+from relay.store.segments import give_name, history_of, supersede_older
+
+
+def accept_export(
+    transaction: Transaction,
+    export: Export,
+    report: Report,
+    acceptance: Acceptance,
+    plan: Callable[[Draft, History], Verdict],
+) -> list[Delivery]:
+    """Accept `export` and make a delivery of each draft that `plan` does not skip.
+
+    Raises:
+        IllegalTransitionError: the export is not `received`.
+    """
+    move_export(
+        transaction,
+        export,
+        ExportEvent.ACCEPTED,
+        facts=asdict(report.totals)
+        | {"segments": len(report.drafts), "recognised": report.recognised, "delays": acceptance.delays},
+        accepted_at=transaction.now,
+        settings_digest=acceptance.settings_digest,
+        list_date=acceptance.list_date,
+        report=dump_report(report),
+        delays=acceptance.delays,
+    )
+    planned = (_plan_draft(transaction, export, draft, acceptance, plan) for draft in report.drafts)
+    return [delivery for delivery in planned if delivery is not None]
+
+
+def _plan_draft(
+    transaction: Transaction,
+    export: Export,
+    draft: Draft,
+    acceptance: Acceptance,
+    plan: Callable[[Draft, History], Verdict],
+) -> Delivery | None:
+    history = history_of(
+        transaction.connection,
+        acceptance.upstream,
+        acceptance.client_domain,
+        draft.segment,
+        day=acceptance.list_date,
+        landed_at=acceptance.landed_at,
+    )
+    new = partial(_new_delivery, export, draft, acceptance, history, transaction.now)
+    match plan(draft, history):
+        case Queue(replace_same_day):
+            return _queue(transaction, new, acceptance, replaces_same_day=replace_same_day)
+        case Hold(reason, detail, hint):
+            return bear_delivery(transaction, new(DeliveryState.HELD, reason=reason, detail=detail, hint=hint))
+        case Duplicate(other_id):
+            return bear_delivery(transaction, new(DeliveryState.DUPLICATED), facts={"other": other_id})
+        case Overtaken(other_id):
+            return bear_delivery(transaction, new(DeliveryState.SUPERSEDED), facts={"other": other_id})
+        case Skip():
+            return None
+
+
+def _queue(
+    transaction: Transaction, new: Callable[..., Delivery], acceptance: Acceptance, *, replaces_same_day: bool
+) -> Delivery:
+    """Make the delivery with its name, and let it take the place of what it overtakes."""
+    name = give_name(transaction, acceptance.upstream, acceptance.client_domain, acceptance.list_date)
+    queued = new(
+        DeliveryState.QUEUED,
+        remote_name=name,
+        remote_date=acceptance.list_date,
+        queued_at=transaction.now,
+        due_at=transaction.now,
+    )
+    bear_delivery(transaction, queued, replaces_same_day=replaces_same_day)
+    supersede_older(transaction, queued, replaces_same_day=replaces_same_day)
+    return queued
+
+
+def _new_delivery(
+    export: Export,
+    draft: Draft,
+    acceptance: Acceptance,
+    history: History,
+    now: datetime,
+    state: DeliveryState,
+    **verdict: Any,
+) -> Delivery:
+    return Delivery(
+        id=delivery_id(export.id, draft.ordinal),
+        export_id=export.id,
+        route=export.route,
+        upstream=acceptance.upstream,
+        client_domain=acceptance.client_domain,
+        segment=draft.segment,
+        ordinal=draft.ordinal,
+        state=state,
+        counts=draft.counts,
+        size=draft.size,
+        sha256=draft.sha256,
+        planned_at=now,
+        planned_on=acceptance.list_date,
+        landed_at=acceptance.landed_at,
+        stale_at=acceptance.stale_at,
+        previous_rows=history.last_sent_rows,
+        **verdict,
+    )

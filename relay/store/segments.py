@@ -1,0 +1,151 @@
+"""The lists of one segment: their order, who overtakes whom, and their names.
+
+A segment belongs to an upstream and a client domain (rule D3). Its lists stand in the order in which they landed,
+and those that landed at one instant in the order in which they were planned; "newer" and "older" mean that order.
+"""
+
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Date, FromClause, Select, and_, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from relay.guards import Earlier, History
+from relay.lifecycle import IN_EFFECT, WAITING, DeliveryEvent
+from relay.model import Delivery, DeliveryState
+from relay.naming import remote_name
+from relay.store.journal import Transaction
+from relay.store.moves import move_delivery
+from relay.store.rows import delivery_of
+from relay.store.schema import deliveries, file_numbers
+
+IN_LINE: Final = IN_EFFECT - {DeliveryState.HELD}
+"""A list in one of these is on its way to the upstream, or there."""
+
+_list_date: Final = func.coalesce(deliveries.c.remote_date, deliveries.c.planned_on, type_=Date())
+
+
+def same_segment(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """The condition that two rows are lists of the same segment."""
+    return and_(
+        one.c.upstream == other.c.upstream,
+        one.c.client_domain == other.c.client_domain,
+        one.c.segment == other.c.segment,
+    )
+
+
+def older(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """The condition that `one` comes before `other`."""
+    return or_(
+        one.c.landed_at < other.c.landed_at,
+        and_(one.c.landed_at == other.c.landed_at, one.c.place < other.c.place),
+    )
+
+
+def history_of(
+    connection: Connection, upstream: str, client_domain: str, segment: str, *, day: date, landed_at: datetime
+) -> History:
+    """Return what is known of a segment to a list that landed at `landed_at` and is judged on `day`.
+
+    Of the lists in effect it has those of that date and those that landed later (rules D4, D5 and D7), newest planned
+    first; no other can matter.
+    """
+    of_segment = (
+        deliveries.c.upstream == upstream,
+        deliveries.c.client_domain == client_domain,
+        deliveries.c.segment == segment,
+    )
+    last_sent_rows = connection.scalar(
+        select(deliveries.c.rows_out)
+        .where(*of_segment, deliveries.c.state == DeliveryState.SENT)
+        .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
+        .limit(1)
+    )
+    earlier = _deliveries(
+        connection,
+        select(deliveries)
+        .where(
+            *of_segment,
+            deliveries.c.state.in_(IN_EFFECT),
+            or_(_list_date == day, deliveries.c.landed_at > landed_at),
+        )
+        .order_by(deliveries.c.place.desc()),
+    )
+    return History(last_sent_rows, tuple(map(_earlier, earlier)))
+
+
+def give_name(transaction: Transaction, upstream: str, client_domain: str, day: date) -> str:
+    """Return a name that was never given before (rules D1 and D3)."""
+    numbers = insert(file_numbers).values(upstream=upstream, client_domain=client_domain, day=day, last=1)
+    number = transaction.run(
+        numbers.on_conflict_do_update(
+            index_elements=file_numbers.primary_key, set_={"last": file_numbers.c.last + 1}
+        ).returning(file_numbers.c.last)
+    ).scalar_one()
+    return remote_name(client_domain, day, number)
+
+
+def supersede_older(transaction: Transaction, queued: Delivery, *, replaces_same_day: bool) -> None:
+    """Let `queued`, which has just entered the queue, take the place of its segment's unsent older lists (rule D7)."""
+    overtaken = _others(queued).where(
+        older(deliveries, _it),
+        deliveries.c.state.in_(WAITING),
+        _list_date <= queued.list_date if replaces_same_day else _list_date < queued.list_date,
+    )
+    for delivery in _deliveries(transaction.connection, overtaken):
+        move_delivery(transaction, delivery, DeliveryEvent.SUPERSEDED, facts={"other": queued.id})
+
+
+def supersede_if_overtaken(transaction: Transaction, delivery: Delivery) -> Delivery:
+    """Let a list whose attempt has just failed yield to one that entered the queue in the meantime (rule D7)."""
+    overtaking = _others(delivery).where(
+        older(_it, deliveries),
+        deliveries.c.state.in_(IN_LINE),
+        or_(
+            _list_date > delivery.list_date,
+            and_(_list_date == delivery.list_date, deliveries.c.replaces_same_day),
+        ),
+    )
+    for newer in _deliveries(transaction.connection, overtaking.limit(1)):
+        return move_delivery(transaction, delivery, DeliveryEvent.SUPERSEDED, facts={"other": newer.id})
+    return delivery
+
+
+def newer_in_line(connection: Connection, delivery: Delivery) -> Delivery | None:
+    """Return a newer list of the segment that is on its way or sent, so that `delivery` must not follow it."""
+    newer = _others(delivery).where(older(_it, deliveries), deliveries.c.state.in_(IN_LINE))
+    return next(iter(_deliveries(connection, newer.limit(1))), None)
+
+
+def same_list_in_line(connection: Connection, delivery: Delivery, day: date) -> Delivery | None:
+    """Return the newest list in line for `day` if its content is `delivery`'s, so that nothing is to be sent."""
+    in_line = _others(delivery).where(deliveries.c.state.in_(IN_LINE), _list_date == day)
+    newest = next(iter(_deliveries(connection, in_line.limit(1))), None)
+    return newest if newest is not None and newest.sha256 == delivery.sha256 else None
+
+
+_it: Final = deliveries.alias("it")
+
+
+def _others(delivery: Delivery) -> Select[Any]:
+    """The other lists of the delivery's segment, newest first; in the conditions it is `_it` itself."""
+    return (
+        select(deliveries)
+        .where(_it.c.id == delivery.id, same_segment(deliveries, _it), deliveries.c.id != _it.c.id)
+        .order_by(deliveries.c.landed_at.desc(), deliveries.c.place.desc())
+    )
+
+
+def _deliveries(connection: Connection, query: Select[Any]) -> list[Delivery]:
+    return [delivery_of(row) for row in connection.execute(query).mappings()]
+
+
+def _earlier(delivery: Delivery) -> Earlier:
+    return Earlier(
+        delivery_id=delivery.id,
+        state=delivery.state,
+        list_date=delivery.list_date,
+        landed_at=delivery.landed_at,
+        sha256=delivery.sha256,
+        remote_name=delivery.remote_name,
+    )

@@ -1,0 +1,149 @@
+"""Verbs of the outbox: what is due, who has it in hand, and what came of it."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+
+from relay.lifecycle import DeliveryEvent
+from relay.model import Delivery, DeliveryState, HoldReason, Receipt
+from relay.store.journal import Transaction
+from relay.store.moves import move_delivery
+from relay.store.rows import delivery_of
+from relay.store.schema import deliveries, exports
+from relay.store.segments import older, same_segment, supersede_if_overtaken
+from relay.store.verbs import Verbs, the_delivery
+
+_DUE: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+"""A delivery in one of these waits for its turn or its next attempt."""
+
+_STALE_HINT: Final = (
+    "Find out why it could not be sent (`relay show`), then `relay release` it, or `relay discard` it and have a newer "
+    "list sent."
+)
+
+
+class SendingVerbs(Verbs):
+    """What the outbox asks and reports."""
+
+    def claim_due(self, now: datetime, lease: timedelta, upstreams: Collection[str]) -> Delivery | None:
+        """Claim the oldest list that is due at one of `upstreams`, and count the attempt; None if there is none.
+
+        A list waits while an older one of its segment waits or any other is being sent (rule D8). One that has become
+        stale is left to `hold_stale` (rule G8).
+        """
+        due = select(deliveries).where(
+            deliveries.c.upstream.in_(upstreams),
+            deliveries.c.state.in_(_DUE),
+            deliveries.c.due_at <= now,
+            deliveries.c.stale_at > now,
+            ~_must_wait(),
+        )
+        with self._database.transaction(now) as transaction:
+            rows = transaction.run(due.order_by(deliveries.c.landed_at, deliveries.c.place).limit(1)).mappings()
+            if (delivery := next(map(delivery_of, rows), None)) is None:
+                return None
+            return move_delivery(
+                transaction,
+                delivery,
+                DeliveryEvent.CLAIMED,
+                attempts=delivery.attempts + 1,
+                lease_until=now + lease,
+            )
+
+    def sent(self, delivery_id: str, receipt: Receipt, delays: dict[str, float], now: datetime) -> None:
+        """Record that the upstream has the list under its final name.
+
+        `delays` are the seconds that the outbox spent, by stage; the log gets them with those of the stages before.
+
+        Raises:
+            IllegalTransitionError: the delivery is not `sending`.
+        """
+        with self._database.transaction(now) as transaction:
+            delivery = the_delivery(transaction, delivery_id)
+            earlier = transaction.connection.scalar(select(exports.c.delays).where(exports.c.id == delivery.export_id))
+            move_delivery(
+                transaction,
+                delivery,
+                DeliveryEvent.SENT,
+                facts={"publish": receipt.publish, "delays": {**(earlier or {}), **delays}},
+                sent_at=now,
+                verified=receipt.verified,
+                publish=receipt.publish,
+            )
+
+    def defer(self, delivery_id: str, reason: str, detail: str, hint: str, due_at: datetime, now: datetime) -> None:
+        """Record that an attempt failed and when there will be another.
+
+        A list that was overtaken while it was in hand is superseded instead of being tried again (rule D7).
+
+        Raises:
+            IllegalTransitionError: the delivery is not `sending`.
+        """
+        with self._database.transaction(now) as transaction:
+            delivery = the_delivery(transaction, delivery_id)
+            deferred = move_delivery(
+                transaction, delivery, DeliveryEvent.DEFERRED, reason=reason, detail=detail, hint=hint, due_at=due_at
+            )
+            supersede_if_overtaken(transaction, deferred)
+
+    def fail(self, delivery_id: str, reason: str, detail: str, hint: str, now: datetime) -> None:
+        """Record that the upstream refused this list for good. An overtaken one is superseded at once (rule D7).
+
+        Raises:
+            IllegalTransitionError: the delivery is not `sending`.
+        """
+        with self._database.transaction(now) as transaction:
+            delivery = the_delivery(transaction, delivery_id)
+            failed = move_delivery(transaction, delivery, DeliveryEvent.FAILED, reason=reason, detail=detail, hint=hint)
+            supersede_if_overtaken(transaction, failed)
+
+    def recover(self, now: datetime, *, everything: bool = False) -> list[str]:
+        """Take back claims whose lease has run out, or all of them after a start; they are due again at once.
+
+        Returns:
+            The ids of the deliveries whose attempt was cut off.
+        """
+        cut_off = select(deliveries).where(deliveries.c.state == DeliveryState.SENDING)
+        if not everything:
+            cut_off = cut_off.where(deliveries.c.lease_until <= now)
+        with self._database.transaction(now) as transaction:
+            claimed = _in_order(transaction, cut_off)
+            for delivery in claimed:
+                recovered = move_delivery(transaction, delivery, DeliveryEvent.RECOVERED, due_at=now)
+                supersede_if_overtaken(transaction, recovered)
+            return [delivery.id for delivery in claimed]
+
+    def hold_stale(self, now: datetime) -> list[str]:
+        """Hold every list that is unsent too long after it landed (rule G8), and return their ids."""
+        overdue = select(deliveries).where(deliveries.c.state.in_(_DUE), deliveries.c.stale_at <= now)
+        with self._database.transaction(now) as transaction:
+            stale = _in_order(transaction, overdue)
+            for delivery in stale:
+                move_delivery(
+                    transaction,
+                    delivery,
+                    DeliveryEvent.HELD,
+                    reason=HoldReason.STALE,
+                    detail=_how_stale(delivery),
+                    hint=_STALE_HINT,
+                )
+            return [delivery.id for delivery in stale]
+
+
+def _must_wait() -> ColumnElement[bool]:
+    """Whether another list of the segment is being sent, or an older one waits (rule D8)."""
+    other = deliveries.alias("other")
+    before = other.c.state.in_(_DUE) & older(other, deliveries)
+    return exists().where(same_segment(other, deliveries), or_(other.c.state == DeliveryState.SENDING, before))
+
+
+def _in_order(transaction: Transaction, query: Select[Any]) -> list[Delivery]:
+    return [delivery_of(row) for row in transaction.run(query.order_by(deliveries.c.place)).mappings()]
+
+
+def _how_stale(delivery: Delivery) -> str:
+    attempts = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
+    last = f", the last of which ended in {delivery.reason}" if delivery.reason else ""
+    return f"landed {delivery.landed_at:%Y-%m-%d %H:%M} UTC and unsent after {attempts}{last}"

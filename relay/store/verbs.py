@@ -1,0 +1,55 @@
+"""What every group of verbs stands on."""
+
+from sqlalchemy import Connection, select
+
+from relay.model import Delivery, Export, RelayError
+from relay.store.database import Database
+from relay.store.journal import Transaction
+from relay.store.rows import delivery_of, export_of
+from relay.store.schema import deliveries, exports
+
+
+class Verbs:
+    """A group of verbs on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+
+def find_export(connection: Connection, export_id: str) -> Export | None:
+    """Return the export of this id."""
+    rows = connection.execute(select(exports).where(exports.c.id == export_id)).mappings()
+    return next(map(export_of, rows), None)
+
+
+def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
+    """Return the delivery of this id."""
+    rows = connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).mappings()
+    return next(map(delivery_of, rows), None)
+
+
+def the_export(transaction: Transaction, export_id: str) -> Export:
+    """Return the export of this id.
+
+    Raises:
+        RelayError: there is none.
+    """
+    if (export := find_export(transaction.connection, export_id)) is None:
+        raise unknown("export", export_id)
+    return export
+
+
+def the_delivery(transaction: Transaction, delivery_id: str) -> Delivery:
+    """Return the delivery of this id.
+
+    Raises:
+        RelayError: there is none.
+    """
+    if (delivery := find_delivery(transaction.connection, delivery_id)) is None:
+        raise unknown("delivery", delivery_id)
+    return delivery
+
+
+def unknown(noun: str, it: str) -> RelayError:
+    """Return the error for an id that nothing has."""
+    return RelayError(f"no {noun} is called {it}", hint="`relay exports` and `relay deliveries` list the ids.")

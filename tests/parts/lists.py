@@ -1,0 +1,22 @@
+"""Lists to send, as the rewrite leaves them."""
+
+import hashlib
+from pathlib import Path
+
+from relay.naming import temporary_name
+from relay.upstream import Draft, Upload
+
+NAME = "sirendenim_subscriber_segment_20261123_1.csv"
+TEMPORARY = temporary_name(NAME, "sirendenim-20261123T062155Z-9c1e2a.1")
+
+
+def rows(count: int, segment: str = "VIP") -> bytes:
+    """A list of `count` made-up subscribers."""
+    return b"".join(b"212555%04d,%s\n" % (100 + number % 100, segment.encode()) for number in range(count))
+
+
+def an_upload(directory: Path, content: bytes, *, first_attempt: bool = True) -> Upload:
+    """A list that lies in `directory` and is to be sent as `NAME`."""
+    path = directory / "draft.csv"
+    path.write_bytes(content)
+    return Upload(Draft(path, len(content), hashlib.sha256(content).hexdigest()), NAME, TEMPORARY, first_attempt)
