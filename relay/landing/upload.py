@@ -1,0 +1,162 @@
+"""One file on its way in: bytes without a name, until a CLOSE gives them one (rules L1 to L3)."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from secrets import token_hex
+from typing import Final
+
+from relay.landing.codec import RefusedError, Status
+from relay.landing.filesystem import RemotePath, Root, os_error, shown
+from relay.model import Fingerprint
+
+WRITE_BACK_EVERY: Final = 8 * 1024 * 1024
+"""So many bytes are left to the operating system's leisure at most; the rest is under way, and CLOSE stays short."""
+
+_MOST_ISLANDS: Final = 1024
+_LARGEST: Final = 2**63 - 1
+
+
+class Upload:
+    """An open upload. `write`, `commit` and the like are called one at a time.
+
+    Args:
+        root: the account's part of the disk.
+        path: where the file is to appear.
+        must_be_new: a file that is there by then is not replaced.
+        readable: the client may read what it wrote.
+    """
+
+    def __init__(self, root: Root, path: RemotePath, *, must_be_new: bool, readable: bool) -> None:
+        self.path = path
+        self.readable = readable
+        self._root = root
+        self._must_be_new = must_be_new
+        self._name = token_hex(16)
+        self._descriptor = root.create_incoming(self._name)
+        # The bytes from 0 on that were written without a gap, and what was written beyond: start and end.
+        self._whole = 0
+        self._islands: dict[int, int] = {}
+        self._written_back = 0
+        self._failed = False
+
+    @property
+    def size(self) -> int:
+        """The highest offset written so far."""
+        return max(self._whole, *self._islands.values()) if self._islands else self._whole
+
+    def write(self, offset: int, payload: memoryview) -> None:
+        """Write all of `payload`, or fail this upload for good (rule L2).
+
+        Raises:
+            RefusedError: a write has failed before, or this one would leave too many gaps or too large a file.
+            OSError: the disk did not take it.
+        """
+        if self._failed:
+            raise RefusedError(Status.FAILURE, "An earlier write of this file failed")
+        end = offset + len(payload)
+        try:
+            _check_size(end)
+            self._write_all(offset, payload)
+            self._note_written(offset, end)
+        except BaseException:
+            self._failed = True
+            raise
+        if self._whole - self._written_back >= WRITE_BACK_EVERY:
+            self._start_write_back()
+
+    def _write_all(self, offset: int, payload: memoryview) -> None:
+        while payload:
+            count = self._root.disk.write(self._descriptor, payload, offset)
+            if not count:
+                raise os_error(errno.EIO)
+            payload = payload[count:]
+            offset += count
+
+    def _note_written(self, offset: int, end: int) -> None:
+        if offset > self._whole:
+            if len(self._islands) >= _MOST_ISLANDS:
+                raise RefusedError(Status.FAILURE, "Too much of the file was left out so far")
+            self._islands[offset] = max(end, self._islands.get(offset, 0))
+            return
+        self._whole = max(self._whole, end)
+        if self._islands:
+            for start in sorted(self._islands):
+                if start > self._whole:
+                    break
+                self._whole = max(self._whole, self._islands.pop(start))
+
+    def _start_write_back(self) -> None:
+        # On Linux this starts writing the dirty pages of the range, and does not wait for them.
+        os.posix_fadvise(self._descriptor, self._written_back, self._whole - self._written_back, os.POSIX_FADV_DONTNEED)
+        self._written_back = self._whole
+
+    def truncate(self, size: int) -> None:
+        """Set the size. What a larger size adds counts as never written."""
+        _check_size(size)
+        os.ftruncate(self._descriptor, size)
+        self._whole = min(self._whole, size)
+        self._islands = {start: min(end, size) for start, end in self._islands.items() if start < size}
+        self._written_back = min(self._written_back, size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes of what was written, if the file was opened for that too."""
+        if not self.readable:
+            raise RefusedError(Status.PERMISSION_DENIED, "The file was not opened for reading")
+        return os.pread(self._descriptor, length, offset)
+
+    def stat(self) -> os.stat_result:
+        """Return what the file system knows of the file."""
+        return os.fstat(self._descriptor)
+
+    def sync(self) -> None:
+        """Return when what was written so far is durable; a failure fails this upload for good."""
+        try:
+            self._root.disk.sync(self._descriptor)
+        except OSError:
+            # The kernel may report it only once, and call the pages clean from then on.
+            self._failed = True
+            raise
+
+    def commit(self, note: Callable[[Fingerprint, int], None]) -> int:
+        """Make the file durable, give it its name, have it noted with its size, and return that size (rule L1).
+
+        Whatever fails, `note` included: nothing is published, and the upload is over.
+
+        Raises:
+            RefusedError: the file is not complete.
+            OSError: the disk did not do its part.
+        """
+        try:
+            size = self._checked_size()
+            self.sync()
+            found = self.stat()
+            with self._root.published(self._name, self.path, must_be_new=self._must_be_new):
+                note(Fingerprint(found.st_ino, found.st_mtime_ns), size)
+            return size
+        finally:
+            self.discard()
+
+    def _checked_size(self) -> int:
+        """Return the size, if every byte up to the highest offset was written and nothing failed (rule L2)."""
+        if self._failed:
+            raise RefusedError(Status.FAILURE, "A write of this file failed; it was not kept")
+        size = self.stat().st_size
+        if self._islands or size != self._whole:
+            raise RefusedError(Status.FAILURE, f"Parts of {shown(self.path)} were never written; it was not kept")
+        return size
+
+    def discard(self) -> None:
+        """Give everything up. A file that cannot be removed is left to the daily sweep (rule R3)."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+            with suppress(OSError):
+                self._root.discard_incoming(self._name)
+
+
+def _check_size(size: int) -> None:
+    if size > _LARGEST:
+        raise RefusedError(Status.FAILURE, "The file would be too large")

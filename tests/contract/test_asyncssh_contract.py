@@ -1,0 +1,390 @@
+"""What the landing zone relies on in asyncssh, and the traps that it was built around.
+
+A test of a trap that fails is good news: asyncssh has changed, and the way around the trap can be looked at again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncssh
+import pytest
+
+WINDOW = 256 * 1024
+PASSWORD = "a password of the tests"
+HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
+CLIENT_KEY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+class Session(asyncssh.SSHServerSession[bytes]):
+    """Keeps what asyncssh tells a session; a test overrides what it is about."""
+
+    def __init__(self) -> None:
+        self.chan: asyncssh.SSHServerChannel[bytes]
+        self.received = 0
+        self.told: list[str] = []
+        self.ready = asyncio.Event()
+        self.eof = asyncio.Event()
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, chan: "asyncssh.SSHServerChannel[bytes]") -> None:
+        """Keep the channel."""
+        self.chan = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """Accept anything."""
+        self.told.append(subsystem)
+        return True
+
+    def session_started(self) -> None:
+        """Say that the channel is open."""
+        self.ready.set()
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:  # noqa: ARG002
+        """Count."""
+        assert type(data) is bytes
+        self.received += len(data)
+
+    def eof_received(self) -> bool:
+        """Keep the channel open."""
+        self.told.append("eof")
+        self.eof.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep the reason."""
+        self.lost.set_result(exc)
+
+
+class Server(asyncssh.SSHServer):
+    """Lets `CLIENT_KEY` and `PASSWORD` in, and opens the session that a test gives it."""
+
+    def __init__(self, session: asyncssh.SSHServerSession[bytes]) -> None:
+        self.session = session
+        self.conn: asyncssh.SSHServerConnection
+        self.asked_about: list[str] = []
+        self.lost = asyncio.Event()
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Keep the connection."""
+        self.conn = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Say that it is over."""
+        self.lost.set()
+
+    async def begin_auth(self, username: str) -> bool:  # noqa: ARG002
+        """Name the keys at each login."""
+        public = CLIENT_KEY.export_public_key().decode()
+        self.conn.set_authorized_keys(asyncssh.import_authorized_keys(public))
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
+        """Note what is asked."""
+        self.asked_about.append(key.get_fingerprint())
+        return False
+
+    def password_auth_supported(self) -> bool:
+        """Take passwords."""
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:  # noqa: ARG002
+        """Refuse a wrong one by ending the connection."""
+        if password != PASSWORD:
+            raise asyncssh.PermissionDenied("enough")
+        return True
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+        """Open the test's session."""
+        return self.session
+
+
+@asynccontextmanager
+async def listening(server: Server, **options: Any) -> AsyncIterator[int]:
+    """Serve one connection, with the options that the landing zone uses for it."""
+    acceptor = await asyncssh.create_server(
+        lambda: server,
+        "127.0.0.1",
+        0,
+        server_host_keys=[HOST_KEY],
+        gss_host=None,
+        encoding=None,
+        line_editor=False,
+        window=WINDOW,
+        **options,
+    )
+    try:
+        yield acceptor.get_port()
+    finally:
+        acceptor.close()
+        await acceptor.wait_closed()
+
+
+@asynccontextmanager
+async def connected(port: int, **options: Any) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect as a client."""
+    login = {"client_keys": [CLIENT_KEY], **options}
+    async with asyncssh.connect(
+        "127.0.0.1", port, username="client", known_hosts=None, config=None, agent_path=None, **login
+    ) as client:
+        yield client
+
+
+def with_session(
+    make: Callable[[], Session],
+    test: Callable[[Session, asyncssh.SSHClientChannel[bytes], Server], Coroutine[Any, Any, None]],
+) -> None:
+    """Open a session through a real connection and run `test` with its server's and its client's side."""
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            server = Server(session := make())
+            async with listening(server) as port, connected(port) as client:
+                chan, _ = await client.create_session(asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None)
+                await session.ready.wait()
+                await test(session, chan, server)
+
+    asyncio.run(run())
+
+
+def test_it_is_the_version_that_this_was_measured_with() -> None:
+    """Another version is a decision: run the measurements of the landing zone again, then change the pin."""
+    assert asyncssh.__version__ == "2.24.1"
+
+
+def test_a_session_is_asked_for_its_subsystem_and_gets_bytes() -> None:
+    """With `encoding=None` and without the line editor, bytes come as they were sent."""
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        chan.write(b"\xff\0\r\n" * 1000)
+        chan.write_eof()
+        await session.eof.wait()
+        assert session.told == ["sftp", "eof"]
+        assert session.received == 4000
+
+    with_session(Session, test)
+
+
+def test_the_end_of_a_session_says_whether_it_was_a_clean_one() -> None:
+    """None for a channel that its client closed, the reason for a connection that broke."""
+
+    async def closes(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        chan.close()
+        assert await session.lost is None
+
+    async def breaks(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        chan.get_connection().abort()
+        assert isinstance(await session.lost, asyncssh.ConnectionLost)
+
+    with_session(Session, closes)
+    with_session(Session, breaks)
+
+
+def test_closing_the_connection_ends_its_sessions_cleanly() -> None:
+    """That is how everybody is put out when the service stops."""
+
+    async def test(session: Session, _: asyncssh.SSHClientChannel[bytes], server: Server) -> None:
+        server.conn.close()
+        assert await session.lost is None
+        await server.lost.wait()
+
+    with_session(Session, test)
+
+
+def test_an_exit_status_reaches_the_client() -> None:
+    """And the channel is closed after what was written before."""
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        session.chan.write(b"the last answer")
+        session.chan.exit(0)
+        assert session.chan.is_closing()
+        await chan.wait_closed()
+        assert chan.get_exit_status() == 0
+
+    with_session(Session, test)
+
+
+def test_a_defect_in_a_session_ends_the_connection_and_is_told_as_its_reason() -> None:
+    """Nothing else says so: the landing zone reports it from there."""
+
+    class Defective(Session):
+        def data_received(self, data: bytes, datatype: int | None) -> None:  # noqa: ARG002
+            raise ZeroDivisionError
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        chan.write(b"x")
+        assert isinstance(await session.lost, ZeroDivisionError)
+
+    with_session(Defective, test)
+
+
+def test_trap_what_a_session_raises_at_its_end_is_dropped() -> None:
+    """So nothing may be left to an exception there: cleaning up must not depend on it."""
+
+    class Defective(Session):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            raise ZeroDivisionError
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        chan.close()
+        await session.lost
+        await chan.wait_closed()
+        assert told == []
+
+    with_session(Defective, test)
+
+
+async def _push_until_it_stalls(chan: asyncssh.SSHClientChannel[bytes], most: int) -> int:
+    """Write until the other side has taken all of it, or takes nothing more; return how much it took."""
+    chan.write(bytes(most))
+    taken, rounds = -1, 0
+    while rounds < 200:
+        taken, before = most - chan.get_write_buffer_size(), taken
+        rounds = rounds + 1 if taken == before else 0
+        await asyncio.sleep(0.001)
+    return taken
+
+
+def test_a_pause_holds_a_client_to_one_window() -> None:
+    """Paused when asyncssh holds nothing back, no more than the window comes in."""
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        session.chan.pause_reading()
+        assert await _push_until_it_stalls(chan, 8 * WINDOW) <= WINDOW
+        assert session.received == 0
+
+    with_session(Session, test)
+
+
+def test_resuming_delivers_all_that_was_held_back_before_it_returns() -> None:
+    """So whoever keeps it himself then knows that asyncssh holds nothing, and may pause again."""
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        session.chan.pause_reading()
+        taken = await _push_until_it_stalls(chan, 8 * WINDOW)
+        session.chan.resume_reading()
+        assert session.received == taken
+
+    with_session(Session, test)
+
+
+def test_trap_pausing_while_something_is_held_back_opens_the_window_again() -> None:
+    """The reason for `SftpSession._regulate`: each pause for a single packet lets a further window in."""
+
+    class PausesForEachPacket(Session):
+        def data_received(self, data: bytes, datatype: int | None) -> None:
+            super().data_received(data, datatype)
+            self.chan.pause_reading()
+
+    async def test(session: Session, chan: asyncssh.SSHClientChannel[bytes], _: Server) -> None:
+        session.chan.pause_reading()
+        await _push_until_it_stalls(chan, 16 * WINDOW)
+        for _turn in range(4):
+            session.chan.resume_reading()
+            await _push_until_it_stalls(chan, 0)
+        held_back = 16 * WINDOW - chan.get_write_buffer_size() - session.received
+        assert held_back > 2 * WINDOW
+
+    with_session(PausesForEachPacket, test)
+
+
+def test_keys_are_named_at_each_login_and_others_are_asked_about() -> None:
+    """`begin_auth` names them; `validate_public_key` hears only of those it did not name."""
+
+    async def run() -> None:
+        stranger = asyncssh.generate_private_key("ssh-ed25519")
+        server = Server(Session())
+        async with listening(server) as port, connected(port, client_keys=[stranger, CLIENT_KEY]):
+            assert server.asked_about == [stranger.get_fingerprint()]
+
+    asyncio.run(run())
+
+
+def test_keyboard_interactive_asks_for_the_password() -> None:
+    """Nothing has to be written for it."""
+
+    async def run() -> None:
+        server = Server(Session())
+        async with (
+            listening(server) as port,
+            connected(port, client_keys=None, password=PASSWORD, preferred_auth="keyboard-interactive"),
+        ):
+            assert server.conn.get_extra_info("username") == "client"
+
+    asyncio.run(run())
+
+
+def test_a_disconnect_raised_while_a_password_is_checked_ends_the_connection() -> None:
+    """That is how tries are bounded: asyncssh itself does not count them."""
+
+    async def run() -> None:
+        server = Server(Session())
+        async with listening(server) as port:
+            with pytest.raises(asyncssh.PermissionDenied, match="enough"):
+                async with connected(port, client_keys=None, password="wrong"):
+                    pytest.fail("logged in")
+            await server.lost.wait()
+
+    asyncio.run(run())
+
+
+def test_trap_an_expiry_date_of_a_key_is_not_kept() -> None:
+    """So `relay.keys` refuses the option."""
+    line = f'expiry-time="20200101" {CLIENT_KEY.export_public_key().decode()}'
+    options = asyncssh.import_authorized_keys(line).validate(CLIENT_KEY.convert_to_public(), "", "127.0.0.1")
+    assert options is not None
+
+
+def test_the_address_that_a_key_may_come_from_is_kept() -> None:
+    """The one option that `relay.keys` lets through to asyncssh."""
+    line = f'from="192.0.2.0/24" {CLIENT_KEY.export_public_key().decode()}'
+    keys = asyncssh.import_authorized_keys(line)
+    assert keys.validate(CLIENT_KEY.convert_to_public(), "", "192.0.2.7") is not None
+    assert keys.validate(CLIENT_KEY.convert_to_public(), "", "198.51.100.7") is None
+
+
+def test_trap_an_rsa_host_key_offers_sha1_unless_its_own_list_says_otherwise() -> None:
+    """No option of the server reaches it; `sig_algorithms` of the key does."""
+
+    def offered(key: asyncssh.SSHKey) -> list[bytes]:
+        options = asyncssh.SSHServerConnectionOptions(server_host_keys=[key], signature_algs=["rsa-sha2-256"])
+        return list(options.server_host_keys)
+
+    key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    assert b"ssh-rsa" in offered(key)
+    key.sig_algorithms = (b"rsa-sha2-256",)
+    assert offered(key) == [b"rsa-sha2-256"]
+
+
+def test_trap_a_channel_keeps_every_environment_variable() -> None:
+    """asyncssh grants each request itself. Nothing reads them; that they are granted cannot be helped from here."""
+
+    async def run() -> None:
+        session = Session()
+        async with listening(Server(session)) as port, connected(port) as client:
+            await client.create_session(
+                asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None, env={"LD_PRELOAD": "x"}
+            )
+            assert dict(session.chan.get_environment()) == {"LD_PRELOAD": "x"}
+
+    asyncio.run(run())
+
+
+def test_a_session_that_asks_for_a_terminal_or_more_gets_none() -> None:
+    """By the options alone: no terminal, no agent, no X11, and no forwarding that is not accepted explicitly."""
+
+    async def run() -> None:
+        options = {"allow_pty": False, "agent_forwarding": False, "x11_forwarding": False}
+        async with listening(Server(Session()), **options) as port, connected(port) as client:
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await client.create_session(asyncssh.SSHClientSession[bytes], subsystem="sftp", request_pty="force")
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await client.open_connection("127.0.0.1", port)
+            with pytest.raises(asyncssh.ChannelListenError):
+                await client.forward_remote_port("127.0.0.1", 0, "127.0.0.1", port)
+
+    asyncio.run(run())
