@@ -1,0 +1,5 @@
+"""Stage 3: patience. Due → claim → send → record; deferrals, suspensions and stale holds on the way."""
+
+from relay.outbox.stage import Outbox
+
+__all__ = ["Outbox"]

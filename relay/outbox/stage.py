@@ -1,0 +1,83 @@
+"""Stage 3: whatever is due goes out, each upstream by itself, until a stop asks for an end."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from relay.config import Config
+from relay.outbox.lane import Lane, Surroundings
+from relay.outbox.patience import Patience
+from relay.spool import Spool
+from relay.store import Store
+
+LOOK_EVERY_SECONDS: Final = 1.0
+"""An operator's command is another process and cannot wake this one."""
+
+
+class Outbox:
+    """Sends what is due. Everything it must not forget is in the store, so that a kill at any moment costs time only.
+
+    Args:
+        config: whose upstreams are sent to.
+        spool: where the drafts lie.
+        store: what is due, and what became of it.
+        random: returns a number in [0, 1), to spread retries.
+        now: the clock, aware UTC.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        spool: Spool,
+        store: Store,
+        *,
+        random: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._patience = Patience()
+        self._shared = Surroundings(spool, store, self._patience, random, now, self.wake.set)
+        self._lanes: list[Lane] = []
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self.reload(config)
+
+    def reload(self, config: Config) -> None:
+        """Use these upstreams from now on; one that is suspended is probed at once."""
+        for lane in self._lanes:
+            lane.retire()
+        self._lanes = [Lane(settings, self._shared) for settings in config.upstreams.values()]
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled or drained: woken when something was queued, and looking every second besides."""
+        self._ended.clear()
+        try:
+            await asyncio.to_thread(self._shared.store.recover, self._shared.now(), everything=True)
+            async with asyncio.TaskGroup() as workers:
+                while not self._patience.ending:
+                    self.wake.clear()
+                    await self._look(workers)
+                    await self._sleep()
+        finally:
+            self._ended.set()
+
+    async def drain(self, within: timedelta) -> None:
+        """Begin nothing more, and return when nothing is under way: done, or after `within` given back as deferred."""
+        self._patience.end(within.total_seconds())
+        self.wake.set()
+        await self._ended.wait()
+
+    async def _look(self, workers: asyncio.TaskGroup) -> None:
+        store = self._shared.store
+        await asyncio.to_thread(store.hold_stale, self._shared.now())
+        suspended = await asyncio.to_thread(store.suspensions)
+        for lane in self._lanes:
+            await lane.look(workers, suspended=lane.upstream in suspended)
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_SECONDS):
+                await self.wake.wait()

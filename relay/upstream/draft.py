@@ -1,0 +1,68 @@
+"""The local file of one list, read from its beginning to its end while its size and its SHA-256 are watched."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from typing import Final
+
+from relay.upstream.failures import Reason, UpstreamError
+
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A list as it was planned: where its bytes lie and what they must be."""
+
+    path: Path
+    size: int
+    sha256: str
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes, and end well only if they were all of them and the right ones.
+
+        Raises:
+            UpstreamError: the file is missing, unreadable, shorter, longer or other than planned. Whoever has sent the
+                blocks before must then not publish them.
+        """
+        seen, digest = 0, hashlib.sha256()
+        with _legible():
+            # Not in a thread: a wait that is cancelled would lose the open file.
+            file = self.path.open("rb", buffering=0)
+        with file:
+            while block := await asyncio.to_thread(_read, file, seen, digest):
+                seen += len(block)
+                if seen > self.size:
+                    raise UpstreamError(Reason.DRAFT_DAMAGED, f"it is longer than the {self.size:,} bytes planned")
+                yield block
+        if seen < self.size:
+            raise UpstreamError(Reason.DRAFT_DAMAGED, f"it has {seen:,} bytes, planned were {self.size:,}")
+        if digest.hexdigest() != self.sha256:
+            raise UpstreamError(Reason.DRAFT_DAMAGED, "its SHA-256 is not the one planned")
+
+    async def check(self) -> None:
+        """Read it once through, for the errors."""
+        async for _ in self.blocks():
+            pass
+
+
+def _read(file: RawIOBase, offset: int, digest: "hashlib._Hash") -> bytes:
+    with _legible():
+        block = os.pread(file.fileno(), _BLOCK, offset)
+    digest.update(block)
+    return block
+
+
+@contextmanager
+def _legible() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UpstreamError(Reason.DRAFT_MISSING, "there is no such file") from None
+    except OSError as error:
+        raise UpstreamError(Reason.DRAFT_DAMAGED, f"it cannot be read: {error.strerror}") from None

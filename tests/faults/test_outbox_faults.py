@@ -1,0 +1,360 @@
+"""What the outbox makes of trouble: whose list waits, whose fails, and when an upstream is left in peace."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from asyncssh import SFTPPermissionDenied
+from asyncssh.constants import FX_FAILURE, FX_PERMISSION_DENIED
+from parts.lists import rows
+from parts.outbox import Bench
+from parts.upstream import PASSWORD, Fault, ScriptedUpstream, drop, meanwhile, refuse
+
+from relay.model import Delivery, DeliveryState
+
+SENT, DEFERRED, FAILED, QUEUED = DeliveryState.SENT, DeliveryState.DEFERRED, DeliveryState.FAILED, DeliveryState.QUEUED
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """The state, empty."""
+    with Bench(tmp_path / "state") as state:
+        yield state
+
+
+def _send_all(bench: Bench, upstream: ScriptedUpstream, *deliveries: Delivery, **changes: object) -> None:
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(**changes)):
+            await bench.until_all(SENT, *deliveries)
+
+    asyncio.run(run())
+
+
+def test_one_session_serves_everything_that_is_due(bench: Bench, tmp_path: Path) -> None:
+    """Lists of many segments go over one connection, in the order in which they were planned."""
+    lists = [bench.plan(rows(number + 1), f"Segment {number}") for number in range(8)]
+    upstream = ScriptedUpstream(tmp_path / "upstream")
+    _send_all(bench, upstream, *lists, connections=1)
+    assert upstream.sessions == 1
+    assert list(dict.fromkeys(upstream.asked_for("rename"))) == [it.remote_name for it in lists]
+
+
+def test_two_segments_are_on_their_way_at_once(bench: Bench, tmp_path: Path) -> None:
+    """With two connections, neither of two lists waits for the other: here each is renamed only beside the other."""
+    both = asyncio.Barrier(2)
+
+    async def meet(_: ScriptedUpstream) -> None:
+        await both.wait()
+
+    upstream = ScriptedUpstream(tmp_path / "upstream", (Fault("rename", meet, times=None),))
+    _send_all(bench, upstream, bench.plan(rows(1)), bench.plan(rows(2), "Lapsed"), connections=2)
+    assert upstream.sessions == 2
+
+
+def test_no_more_are_on_their_way_than_there_are_connections(bench: Bench, tmp_path: Path) -> None:
+    """The setting is a limit that an upstream may rest on."""
+    under_way: set[str] = set()
+    most: list[int] = []
+
+    async def enter(upstream: ScriptedUpstream) -> None:
+        under_way.add(upstream.asked_for("open")[-1])
+        most.append(len(under_way))
+
+    async def leave(upstream: ScriptedUpstream) -> None:
+        name = upstream.asked_for("rename")[-1]
+        under_way.difference_update({it for it in under_way if it.startswith(name)})
+
+    lists = [bench.plan(rows(100), f"Segment {number}") for number in range(9)]
+    faults = (Fault("open", enter, times=None), Fault("rename", leave, after=True, times=None))
+    _send_all(bench, ScriptedUpstream(tmp_path / "upstream", faults), *lists, connections=3)
+    assert max(most) <= 3
+
+
+def test_a_refused_password_suspends_the_upstream_and_fails_nobodys_list(bench: Bench, tmp_path: Path) -> None:
+    """One try, then peace: a probe after five minutes, ten, twenty … an hour, until the login works again."""
+    lists = [bench.plan(rows(1)), bench.plan(rows(2), "Lapsed"), bench.plan(rows(3), "New")]
+    upstream = ScriptedUpstream(tmp_path / "upstream", login="password")
+    upstream.password.write_text("wrong\n", encoding="utf-8")
+
+    def is_probed(due: datetime) -> bool:
+        return bench.store.suspensions()["attentive"].probe_at > due
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=1)) as outbox:
+            await bench.until(lambda: "attentive" in bench.store.suspensions(), "it is suspended")
+            assert bench.store.suspensions()["attentive"].reason == "login_refused"
+            for tries, minutes in enumerate((5, 10, 20, 40, 60, 60), start=1):
+                assert bench.store.suspensions()["attentive"].probe_at == bench.clock.now + minutes * MINUTE
+                bench.clock.advance(minutes * MINUTE - timedelta(seconds=1))
+                await bench.look(outbox)
+                assert upstream.tries == tries
+                bench.clock.advance(timedelta(seconds=1))
+                outbox.wake.set()
+                await bench.until(partial(is_probed, bench.clock.now), "it was probed")
+            assert [bench.now(it).attempts for it in lists] == [1, 0, 0]
+            upstream.password.write_text(f"{PASSWORD}\n", encoding="utf-8")
+            bench.clock.advance(60 * MINUTE)
+            outbox.wake.set()
+            await bench.until_all(SENT, *lists)
+            assert upstream.tries == 1 + 6 + 1 + 1
+
+    asyncio.run(run())
+    assert [event for event in bench.events() if event.startswith("upstream")] == [
+        "upstream.suspended",
+        "upstream.resumed",
+    ]
+    assert "delivery.failed" not in bench.events()
+
+
+def test_a_restart_probes_a_suspended_upstream_at_once(bench: Bench, tmp_path: Path) -> None:
+    """Who corrects the password and restarts does not wait for an hour."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", login="password")
+    upstream.password.write_text("wrong\n", encoding="utf-8")
+
+    async def suspend() -> None:
+        async with upstream, bench.outbox(upstream.settings()):
+            await bench.until_all(DEFERRED, delivery)
+
+    asyncio.run(suspend())
+    assert "attentive" in bench.store.suspensions()
+    upstream.password.write_text(f"{PASSWORD}\n", encoding="utf-8")
+    _send_all(bench, upstream, delivery)
+
+
+def test_an_operator_lifts_a_suspension_without_a_restart(bench: Bench, tmp_path: Path) -> None:
+    """The word of another process counts as soon as it is seen."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("open", FX_PERMISSION_DENIED, times=1),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()):
+            await bench.until_all(DEFERRED, delivery)
+            bench.store.resume("attentive", "ops", bench.clock.now)
+            await bench.until_all(SENT, delivery)
+
+    asyncio.run(run())
+
+
+def test_a_probe_that_may_not_list_the_directory_does_not_resume(bench: Bench, tmp_path: Path) -> None:
+    """A login alone does not make an upstream well: it is asked what a list would need."""
+    delivery = bench.plan(rows(1))
+    faults = (refuse("open", FX_PERMISSION_DENIED, times=1), refuse("list", FX_PERMISSION_DENIED))
+    upstream = ScriptedUpstream(tmp_path / "upstream", faults)
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()) as outbox:
+            await bench.until_all(DEFERRED, delivery)
+            bench.clock.advance(5 * MINUTE)
+            outbox.wake.set()
+            await bench.until(
+                lambda: bench.store.suspensions()["attentive"].probe_at == bench.clock.now + 10 * MINUTE,
+                "it was probed",
+            )
+            assert bench.now(delivery).state is DEFERRED
+
+    asyncio.run(run())
+
+
+def test_a_list_whose_name_is_taken_fails_alone(bench: Bench, tmp_path: Path) -> None:
+    """It is that list's trouble: the others go out at once (rule U4)."""
+    taken, other = bench.plan(rows(1)), bench.plan(rows(2), "Lapsed")
+    upstream = ScriptedUpstream(tmp_path / "upstream")
+    theirs = bytes(len(rows(1)))
+    (upstream.uploads / str(taken.remote_name)).write_bytes(theirs)
+    _send_all(bench, upstream, other, connections=1)
+    assert (bench.now(taken).state, bench.now(taken).reason) == (FAILED, "name_taken")
+    assert upstream.received() == {taken.remote_name: theirs, other.remote_name: rows(2)}
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_lost_draft_fails_alone_and_is_no_fault_of_the_upstream(bench: Bench, tmp_path: Path, damage: str) -> None:
+    """What the relay itself has lost or spoilt is not sent, not tried for ever, and stops nobody."""
+    lost, other = bench.plan(rows(5)), bench.plan(rows(2), "Lapsed")
+    draft = bench.spool.draft(lost)
+    draft.unlink() if damage == "missing" else draft.write_bytes(rows(4))
+    upstream = ScriptedUpstream(tmp_path / "upstream")
+    _send_all(bench, upstream, other, connections=1)
+    assert (bench.now(lost).state, bench.now(lost).reason) == (FAILED, f"draft_{damage}")
+    assert upstream.received() == {other.remote_name: rows(2)}
+    assert bench.store.suspensions() == {}
+
+
+def test_a_list_that_is_picked_up_at_once_is_sent_and_not_verified(bench: Bench, tmp_path: Path) -> None:
+    """The record says what is known and no more (rule U5)."""
+    delivery = bench.plan(rows(1))
+    pick_up = meanwhile("rename", lambda uploads: (uploads / str(delivery.remote_name)).unlink(), after=True)
+    _send_all(bench, ScriptedUpstream(tmp_path / "upstream", (pick_up,)), delivery)
+    assert bench.now(delivery).verified is False
+
+
+def test_a_refused_rename_is_recorded_as_a_direct_upload(bench: Bench, tmp_path: Path) -> None:
+    """Whoever reads the history sees which promise was given (rule U2)."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("rename", FX_PERMISSION_DENIED),))
+    _send_all(bench, upstream, delivery)
+    assert bench.store.transitions(delivery.id)[-1].fields["publish"] == "direct"
+    assert upstream.received() == {delivery.remote_name: rows(1)}
+
+
+def test_where_only_the_answer_was_lost_the_retry_finds_the_list(bench: Bench, tmp_path: Path) -> None:
+    """It is recorded as sent, and not uploaded a second time (rule U7)."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("rename", after=True),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()) as outbox:
+            await bench.until_all(DEFERRED, delivery)
+            bench.clock.advance(MINUTE)
+            outbox.wake.set()
+            await bench.until_all(SENT, delivery)
+
+    asyncio.run(run())
+    assert len(upstream.asked_for("rename")) == 1
+    assert bench.store.transitions(delivery.id)[-1].fields["publish"] == "found"
+
+
+def test_attempts_that_fail_come_ever_more_rarely(bench: Bench, tmp_path: Path) -> None:
+    """15 seconds and doubling, up to half of 15 minutes where chance is kindest; the count is in the store."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("close", FX_FAILURE, times=8),))
+    waits: list[float] = []
+
+    def has_failed(attempt: int) -> bool:
+        now = bench.now(delivery)
+        return (now.attempts, now.state) == (attempt, DEFERRED)
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()) as outbox:
+            for attempt in range(1, 9):
+                await bench.until(partial(has_failed, attempt), f"attempt {attempt} has failed")
+                wait = (bench.now(delivery).due_at or bench.clock.now) - bench.clock.now
+                waits.append(wait.total_seconds())
+                bench.clock.advance(wait)
+                outbox.wake.set()
+            await bench.until_all(SENT, delivery)
+
+    asyncio.run(run())
+    assert waits == [15, 30, 60, 120, 240, 450, 450, 450]
+
+
+def test_trouble_of_the_upstream_spares_the_lists_behind(bench: Bench, tmp_path: Path) -> None:
+    """Where the disk is full, the next list would fare the same: the whole lane rests, and longer each time."""
+    full = refuse("write", FX_FAILURE, times=2)
+    first, second = bench.plan(rows(1)), bench.plan(rows(2), "Lapsed")
+    upstream = ScriptedUpstream(tmp_path / "upstream", (full,))
+    quarter = timedelta(seconds=15)
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=1)) as outbox:
+            await bench.until_all(DEFERRED, first)
+            bench.clock.advance(quarter)
+            await bench.look(outbox)
+            await bench.until(lambda: bench.now(first).attempts == 2, "it was tried again")
+            await bench.until_all(DEFERRED, first)
+            bench.clock.advance(quarter)
+            await bench.look(outbox)
+            assert (bench.now(second).state, bench.now(second).attempts) == (QUEUED, 0)
+            bench.clock.advance(quarter)
+            outbox.wake.set()
+            await bench.until_all(SENT, first, second)
+            # What went well again begins again with a short rest.
+            full.times = 1
+            third = await asyncio.to_thread(bench.plan, rows(3), "New")
+            await bench.until_all(DEFERRED, third)
+            bench.clock.advance(quarter)
+            await bench.until_all(SENT, third)
+
+    asyncio.run(run())
+
+
+def test_a_suspension_stops_the_senders_that_are_doing_well(bench: Bench, tmp_path: Path) -> None:
+    """Whoever finishes while another is refused begins no further list."""
+    going, refused, waiting = bench.plan(rows(1)), bench.plan(rows(2), "Lapsed"), bench.plan(rows(3), "New")
+
+    async def until_suspended(_: ScriptedUpstream) -> None:
+        await bench.until(lambda: "attentive" in bench.store.suspensions(), "it is suspended")
+
+    async def refuse_one(upstream: ScriptedUpstream) -> None:
+        if str(refused.remote_name) in upstream.asked_for("open")[-1]:
+            raise SFTPPermissionDenied("no")
+
+    faults = (Fault("open", refuse_one, times=None), Fault("rename", until_suspended))
+    upstream = ScriptedUpstream(tmp_path / "upstream", faults)
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=2)) as outbox:
+            await bench.until_all(SENT, going)
+            await bench.until_all(DEFERRED, refused)
+            await bench.look(outbox)
+            assert (bench.now(waiting).state, bench.now(waiting).attempts) == (QUEUED, 0)
+
+    asyncio.run(run())
+
+
+def test_each_suspension_begins_with_a_short_wait(bench: Bench, tmp_path: Path) -> None:
+    """That an upstream was in trouble before does not make it wait for an hour now."""
+    delivery = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("open", FX_PERMISSION_DENIED, times=2),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()):
+            for attempt in (1, 2):
+                await bench.until(lambda: "attentive" in bench.store.suspensions(), "it is suspended")
+                await bench.until_all(DEFERRED, delivery)
+                assert bench.store.suspensions()["attentive"].probe_at == bench.clock.now + 5 * MINUTE
+                assert bench.now(delivery).attempts == attempt
+                bench.store.resume("attentive", "ops", bench.clock.now)
+            await bench.until_all(SENT, delivery)
+
+    asyncio.run(run())
+
+
+def test_a_reload_sends_to_where_the_upstream_is_now(bench: Bench, tmp_path: Path) -> None:
+    """New settings count from the next list on, without a restart."""
+    old, new = ScriptedUpstream(tmp_path / "old"), ScriptedUpstream(tmp_path / "new")
+    first = bench.plan(rows(1))
+
+    async def run() -> None:
+        async with old, new, bench.outbox(old.settings()) as outbox:
+            await bench.until_all(SENT, first)
+            outbox.reload(bench.config(new.settings()))
+            await bench.until_all(SENT, await asyncio.to_thread(bench.plan, rows(2), "Lapsed"))
+
+    asyncio.run(run())
+    assert (list(old.received().values()), list(new.received().values())) == ([rows(1)], [rows(2)])
+
+
+def test_a_reload_leaves_nothing_more_to_the_senders_of_before(bench: Bench, tmp_path: Path) -> None:
+    """What is in hand is finished where it was begun; what comes next goes where the upstream is now."""
+    reloaded = asyncio.Event()
+
+    async def until_reloaded(_: ScriptedUpstream) -> None:
+        await reloaded.wait()
+
+    old = ScriptedUpstream(tmp_path / "old", (Fault("rename", until_reloaded, times=None),))
+    new = ScriptedUpstream(tmp_path / "new")
+    first, second = bench.plan(rows(1)), bench.plan(rows(2))
+
+    async def run() -> None:
+        async with old, new, bench.outbox(old.settings()) as outbox:
+            await bench.until(lambda: bool(old.asked_for("rename")), "the first is in hand")
+            outbox.reload(bench.config(new.settings()))
+            reloaded.set()
+            await bench.until_all(SENT, first, second)
+
+    asyncio.run(run())
+    assert (list(old.received().values()), list(new.received().values())) == ([rows(1)], [rows(2)])
+
+
+def test_a_connection_that_breaks_between_two_lists_costs_no_attempt(bench: Bench, tmp_path: Path) -> None:
+    """No list is begun on a session that is known to be lost."""
+    first, second = bench.plan(rows(1)), bench.plan(rows(2), "Lapsed")
+    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("stat", skip=2),))
+    _send_all(bench, upstream, first, second, connections=1)
+    assert (bench.now(first).verified, bench.now(second).attempts) == (False, 1)
+    assert upstream.sessions == 2

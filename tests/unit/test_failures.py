@@ -1,0 +1,121 @@
+"""The table of failures: complete, actionable, and blind to the words of a message."""
+
+import errno
+import re
+import socket
+
+import asyncssh
+import pytest
+from asyncssh.packet import PacketDecodeError
+
+from relay.upstream.failures import FAILURES, Permanence, Reason, Scope, Step, UpstreamError, classify, met_while
+
+CONNECT, LIST, LOOK, OPEN, WRITE, RENAME = (
+    Step.CONNECT,
+    Step.LIST,
+    Step.LOOK,
+    Step.OPEN,
+    Step.WRITE,
+    Step.RENAME,
+)
+
+
+def test_every_reason_has_its_consequences_and_a_hint() -> None:
+    """No reason can be met that the table says nothing about, and every hint is a sentence."""
+    assert set(FAILURES) == set(Reason)
+    for failure in FAILURES.values():
+        assert re.fullmatch(r"[A-Z].*[.]", failure.hint)
+
+
+def test_trouble_of_our_own_or_of_one_list_never_suspends_an_upstream() -> None:
+    """Only what is the upstream's as a whole and lasts may stop everybody's lists."""
+    last = (Permanence.PERMANENT, Scope.UPSTREAM)
+    assert {reason for reason, failure in FAILURES.items() if (failure.permanence, failure.scope) == last} == {
+        Reason.SETTINGS_UNUSABLE,
+        Reason.HOST_KEY_REFUSED,
+        Reason.NO_COMMON_ALGORITHM,
+        Reason.LOGIN_REFUSED,
+        Reason.LOGIN_BROKEN_OFF,
+        Reason.SFTP_REFUSED,
+        Reason.DIRECTORY_MISSING,
+        Reason.DIRECTORY_REFUSED,
+        Reason.LOOK_REFUSED,
+        Reason.RENAME_REFUSED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("trouble", "step", "reason"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "x"), CONNECT, Reason.HOST_NOT_FOUND),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), CONNECT, Reason.UNREACHABLE),
+        (OSError("several addresses, none answers"), CONNECT, Reason.UNREACHABLE),
+        (TimeoutError(), CONNECT, Reason.NO_ANSWER),
+        (TimeoutError(errno.ETIMEDOUT, "x"), CONNECT, Reason.NO_ANSWER),
+        (asyncssh.ConnectionLost("x"), CONNECT, Reason.CONNECTION_LOST),
+        (asyncssh.HostKeyNotVerifiable("x"), CONNECT, Reason.HOST_KEY_REFUSED),
+        (asyncssh.KeyExchangeFailed("x"), CONNECT, Reason.NO_COMMON_ALGORITHM),
+        (asyncssh.PermissionDenied("x"), CONNECT, Reason.LOGIN_REFUSED),
+        (asyncssh.IllegalUserName("x"), CONNECT, Reason.LOGIN_REFUSED),
+        (asyncssh.ProtocolError("x"), CONNECT, Reason.LOGIN_BROKEN_OFF),
+        (asyncssh.ProtocolError("x"), WRITE, Reason.PROTOCOL_ERROR),
+        (asyncssh.ServiceNotAvailable("x"), CONNECT, Reason.TURNED_AWAY),
+        (asyncssh.DisconnectError(12, "x"), CONNECT, Reason.TURNED_AWAY),
+        (asyncssh.DisconnectError(4711, "x"), WRITE, Reason.CONNECTION_LOST),
+        (asyncssh.ChannelOpenError(1, "x"), CONNECT, Reason.SFTP_REFUSED),
+        (asyncssh.ChannelOpenError(0xFFFFFFFF, "x"), CONNECT, Reason.SFTP_REFUSED),
+        (asyncssh.ChannelOpenError(4, "x"), CONNECT, Reason.TURNED_AWAY),
+        (asyncssh.SFTPNoSuchFile("x"), LIST, Reason.DIRECTORY_MISSING),
+        (asyncssh.SFTPNoSuchFile("x"), OPEN, Reason.DIRECTORY_MISSING),
+        (asyncssh.SFTPNoSuchFile("x"), RENAME, Reason.OPERATION_FAILED),
+        (asyncssh.SFTPPermissionDenied("x"), LIST, Reason.DIRECTORY_REFUSED),
+        (asyncssh.SFTPPermissionDenied("x"), OPEN, Reason.DIRECTORY_REFUSED),
+        (asyncssh.SFTPPermissionDenied("x"), LOOK, Reason.LOOK_REFUSED),
+        (asyncssh.SFTPPermissionDenied("x"), RENAME, Reason.RENAME_REFUSED),
+        (asyncssh.SFTPOpUnsupported("x"), RENAME, Reason.RENAME_REFUSED),
+        (asyncssh.SFTPFailure("x"), RENAME, Reason.OPERATION_FAILED),
+        (asyncssh.SFTPFailure("x"), WRITE, Reason.OPERATION_FAILED),
+        (asyncssh.SFTPNoSpaceOnFilesystem("x"), WRITE, Reason.NO_SPACE),
+        (asyncssh.SFTPQuotaExceeded("x"), WRITE, Reason.NO_SPACE),
+        (asyncssh.SFTPFileAlreadyExists("x"), OPEN, Reason.NAME_TAKEN),
+        (asyncssh.SFTPConnectionLost("x"), WRITE, Reason.CONNECTION_LOST),
+        (asyncssh.SFTPNoConnection("x"), RENAME, Reason.CONNECTION_LOST),
+        (asyncssh.SFTPBadMessage("x"), WRITE, Reason.PROTOCOL_ERROR),
+        (asyncssh.SFTPError(4711, "x"), WRITE, Reason.OPERATION_FAILED),
+        (PacketDecodeError("x"), LOOK, Reason.PROTOCOL_ERROR),
+        (TimeoutError(), WRITE, Reason.STALLED),
+        (ConnectionResetError(errno.ECONNRESET, "x"), WRITE, Reason.CONNECTION_LOST),
+    ],
+)
+def test_trouble_is_told_apart_by_its_kind(trouble: Exception, step: Step, reason: Reason) -> None:
+    """The exception's type and code, with the step at which it was met, say what it is."""
+    assert classify(trouble, step).reason is reason
+
+
+@pytest.mark.parametrize(
+    "message", ["Permission denied", "Connection refused", "No space left on device", "2125550123,VIP", ""]
+)
+def test_the_words_of_a_message_say_nothing_and_go_nowhere(message: str) -> None:
+    """Whatever a peer writes into its message changes no reason and is never repeated."""
+    error = classify(asyncssh.SFTPFailure(message), WRITE)
+    assert error.reason is Reason.OPERATION_FAILED
+    assert error.detail == "writing: the server answered with SFTP status 4 (SFTPFailure)"
+    assert str(error) == f"operation_failed: {error.detail}"
+
+
+def test_an_error_brings_the_consequences_of_its_reason() -> None:
+    """Who catches it needs to look nothing up."""
+    error = UpstreamError(Reason.NAME_TAKEN, "there are 7 bytes")
+    assert (error.permanence, error.scope) == (Permanence.PERMANENT, Scope.DELIVERY)
+    assert error.hint == FAILURES[Reason.NAME_TAKEN].hint
+
+
+def test_a_better_hint_takes_the_place_of_the_tables() -> None:
+    """Where more is known than the table can say, the operator is told that."""
+    assert UpstreamError(Reason.SETTINGS_UNUSABLE, "x", hint="Run `chmod`.").hint == "Run `chmod`."
+
+
+def test_a_defect_is_not_mistaken_for_trouble() -> None:
+    """What no peer can cause passes through as it is."""
+    with pytest.raises(ZeroDivisionError), met_while(WRITE):
+        raise ZeroDivisionError
