@@ -1,0 +1,59 @@
+"""The history into the log: one line per transition, in order, whoever made it.
+
+A transition and its row in the history are one transaction, so nothing that happened can miss its line: what a crash
+kept from being written, and what an operator's command did in another process, is announced as soon as it is seen. A
+crash between a line and its tick repeats the line with the same `seq`.
+"""
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from typing import Any
+
+from relay.config import Config
+from relay.log import Event, emit
+from relay.store import Store
+
+_LOOK_EVERY_SECONDS = 0.5
+
+
+class Announcer:
+    """Follows the history and writes what is new into the log."""
+
+    def __init__(self, store: Store, wake: asyncio.Event, config: Config) -> None:
+        """Follow `store`; whoever commits to it sets `wake`."""
+        self._store = store
+        self._wake = wake
+        self._config = config
+        self._finishing = False
+
+    def reload(self, config: Config) -> None:
+        """Use `config` from the next line on."""
+        self._config = config
+
+    async def run(self) -> None:
+        """Announce until told to finish. Wakes when told, and looks often enough to see other processes' decisions."""
+        while not self._finishing:
+            await self._announce()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_SECONDS):
+                    await self._wake.wait()
+        await self._announce()
+
+    def finish(self) -> None:
+        """Have `run` announce what is there and return."""
+        self._finishing = True
+        self._wake.set()
+
+    async def _announce(self) -> None:
+        self._wake.clear()
+        while transitions := await asyncio.to_thread(self._store.unlogged):
+            for transition in transitions:
+                emit(Event(transition.event), seq=transition.seq, **self._shown(transition.fields))
+            await asyncio.to_thread(self._store.logged, transitions[-1].seq)
+
+    def _shown(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields as the log may show them: a segment's name can be sensitive in itself."""
+        if self._config.log.segment_names == "hash" and "segment" in fields:
+            return {**fields, "segment": hashlib.sha256(fields["segment"].encode()).hexdigest()[:12]}
+        return fields

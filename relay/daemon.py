@@ -1,0 +1,203 @@
+"""The composition root: builds every stage, wires one wake-up to the next, and takes the service up and down.
+
+Nothing here knows what a list is. The only wires between the stages are the wake-ups; everything else they say to each
+other is on disk and in the database.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import time
+import traceback
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import random
+from typing import Final
+
+import uvloop
+
+from relay import __version__
+from relay.announcer import Announcer
+from relay.config import Config, ConfigError, load
+from relay.intake.clear import clear_view
+from relay.intake.stage import Intake
+from relay.landing import LandingServer
+from relay.log import Event, configure, emit
+from relay.notify import notify
+from relay.outbox import Outbox
+from relay.spool import Spool
+from relay.store import Store
+
+_HEARTBEAT_EVERY: Final = timedelta(minutes=1)
+_SWEEP_EVERY: Final = timedelta(hours=1)
+
+
+def serve(config_path: Path) -> int:
+    """Run the service until it is told to stop, and return its exit status: 0 in good order, 1 after a defect.
+
+    Raises:
+        RelayError: the configuration has problems, or the state cannot be opened.
+    """
+    config = load(config_path)
+    configure()
+    os.umask(0o077)
+    # A core dump would hold customers' data.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    emit(Event.RELAY_STARTED, version=__version__)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(config_path, config))
+
+
+async def run(config_path: Path, config: Config) -> int:
+    """Open the state, run the daemon on it until it is told to stop, and return the exit status."""
+    loop = asyncio.get_running_loop()
+    began = time.monotonic()
+    committed = asyncio.Event()
+
+    def announce() -> None:
+        loop.call_soon_threadsafe(committed.set)
+
+    spool = Spool(config.state_dir)
+    spool.prepare(config.accounts)
+    with (
+        spool.lock(),
+        closing(Store.open(spool.database, committed=announce)) as store,
+    ):
+        spool.remove_abandoned(lambda export_id: store.export(export_id) is not None)
+        failed = False
+        try:
+            await Daemon(config_path, config, spool, store, committed).run()
+        except* Exception as defects:  # noqa: BLE001  the last place that can say what ended the service
+            # Dying is safe: the state is durable and the next start goes on. Of a defect its kind and its place are
+            # written, never its message, which may quote what it stumbled over.
+            emit(
+                Event.RELAY_FAILED,
+                reason=", ".join(_kinds(defects)),
+                detail="; ".join(_places(defects)),
+                hint="report this with its detail; the service manager starts the relay again",
+            )
+            failed = True
+    if failed:
+        return 1
+    emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
+    return 0
+
+
+class Daemon:
+    """Every stage, running."""
+
+    def __init__(self, config_path: Path, config: Config, spool: Spool, store: Store, committed: asyncio.Event) -> None:
+        self._config_path = config_path
+        self._config = config
+        self._spool = spool
+        self._store = store
+        self._began = time.monotonic()
+        self._told_to_stop = asyncio.Event()
+        self._announcer = Announcer(store, committed, config)
+        self._outbox = Outbox(config, spool, store, random=random, now=_now)
+        self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now)
+        self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set)
+
+    async def run(self) -> None:
+        """Start every stage, say that the service is ready, and end the stages in order when told to stop."""
+        self._listen_to_signals()
+        async with asyncio.TaskGroup() as stages:
+            listen = await self._landing.start()
+            try:
+                stages.create_task(self._announcer.run())
+                intake = stages.create_task(self._intake.run())
+                outbox = stages.create_task(self._outbox.run())
+                upkeep = [stages.create_task(self._beat()), stages.create_task(self._sweep())]
+                emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
+                notify("READY=1")
+                await self._told_to_stop.wait()
+                await self._drain(intake)
+                for task in (outbox, *upkeep):
+                    task.cancel()
+                self._announcer.finish()
+            finally:
+                await self._landing.close()
+
+    async def _drain(self, intake: asyncio.Task[None]) -> None:
+        """Stop taking, let uploads and sends in hand come to an end for a while, then cut them off."""
+        emit(Event.RELAY_DRAINING)
+        notify("STOPPING=1")
+        within = self._config.landing.drain
+        intake.cancel()
+        await asyncio.gather(self._landing.drain(within), self._outbox.drain(within))
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        """Read the configuration again; one with problems changes nothing."""
+        # The monotonic clock lets the service manager tell this reload from an earlier one.
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            config = load(self._config_path)
+        except ConfigError as refused:
+            emit(Event.CONFIG_REFUSED, problems=len(refused.problems), detail=str(refused), hint=refused.hint)
+        else:
+            self._apply(config)
+            emit(Event.CONFIG_RELOADED, routes=len(config.routes))
+        notify("READY=1")
+
+    def _apply(self, config: Config) -> None:
+        # Where it listens, its host keys and its state belong to the process: they change by restart.
+        self._config = replace(config, state_dir=self._config.state_dir)
+        self._spool.prepare(config.accounts)
+        for stage in (self._landing, self._intake, self._outbox, self._announcer):
+            stage.reload(self._config)
+
+    async def _beat(self) -> None:
+        """Say every minute that the service is alive and what waits, so that silence means trouble."""
+        while True:
+            await asyncio.sleep(_HEARTBEAT_EVERY.total_seconds())
+            counts = await asyncio.to_thread(self._store.counts)
+            emit(
+                Event.RELAY_HEARTBEAT,
+                uptime=round(time.monotonic() - self._began),
+                queued=counts.queued,
+                held=counts.held,
+                quarantined=counts.quarantined,
+            )
+
+    async def _sweep(self) -> None:
+        """Clear away, at the start and every hour, what nobody needs any more (rule R3)."""
+        while True:
+            await asyncio.to_thread(self._clear_away)
+            await asyncio.sleep(_SWEEP_EVERY.total_seconds())
+
+    def _clear_away(self) -> None:
+        self._spool.sweep_incoming(_now())
+        clear_view(self._config.accounts, self._spool, self._store, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _kinds(defects: BaseException) -> list[str]:
+    return [type(leaf).__name__ for leaf in _leaves(defects)]
+
+
+def _places(defects: BaseException) -> list[str]:
+    return [
+        " < ".join(
+            f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+            for frame in reversed(traceback.extract_tb(leaf.__traceback__))
+        )
+        for leaf in _leaves(defects)
+    ]

@@ -1,0 +1,1 @@
+"""Stage 2, identity: landed files become exports, and each export becomes one delivery per segment."""

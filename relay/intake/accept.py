@@ -1,0 +1,121 @@
+"""Each received export to its end state: rewritten and accepted, a duplicate, or quarantined with a reason."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from relay.config import RouteSettings
+from relay.guards import History
+from relay.intake.plan import plan
+from relay.model import Acceptance, Arrival, Draft, Export, Report, Verdict
+from relay.naming import source_name
+from relay.rewrite.child import RewriteCrashed, rewrite_in_child
+from relay.rewrite.engine import SourceFile
+from relay.rewrite.source import UnusableSource
+from relay.spool import Spool
+from relay.store import Store
+
+MOST_CRASHES: Final = 3
+"""A source that makes the rewrite crash this often is quarantined instead of tried again."""
+
+
+def settings_digest(route: RouteSettings) -> str:
+    """Return the digest of every setting that an export's acceptance depends on (rule D9)."""
+    return hashlib.sha256(f"{route.rules.digest()} {route.guards.model_dump_json()}".encode()).hexdigest()
+
+
+class Acceptor:
+    """Takes received exports to their end state. The rewrite runs in a child process, the rest in threads."""
+
+    def __init__(self, spool: Spool, store: Store, *, now: Callable[[], datetime]) -> None:
+        self._spool = spool
+        self._store = store
+        self._now = now
+
+    async def settle(self, export: Export, route: RouteSettings | None) -> None:
+        """Take `export`, which is `received`, to its end state; a crashed rewrite leaves it there to be tried again.
+
+        `route` is None where the configuration has lost the export's route.
+        """
+        if route is None:
+            await self._quarantine(
+                export,
+                "route_missing",
+                f"no route is called {export.route}",
+                "restore the route's file and reload, then `relay requeue` the export",
+            )
+            return
+        day = self._now().astimezone(route.timezone).date()
+        twin = await asyncio.to_thread(self._store.accepted_twin, export, settings_digest(route), day)
+        if twin is not None:
+            await asyncio.to_thread(self._store.duplicate, export.id, twin, day, self._now())
+        else:
+            await self._rewrite(export, route, day)
+
+    async def _rewrite(self, export: Export, route: RouteSettings, day: date) -> None:
+        parts = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
+        sources = [
+            SourceFile(self._spool.source(route.name, export.id, source_name(number)), part.path)
+            for number, part in enumerate(parts, start=1)
+        ]
+        work = self._spool.work(route.name, export.id, token_hex(3))
+        began = time.monotonic()
+        try:
+            report = await rewrite_in_child(sources, route.rules, work)
+        except UnusableSource as unusable:
+            await self._quarantine(export, unusable.reason, unusable.detail, unusable.hint)
+        except RewriteCrashed as crash:
+            await self._count_crash(export, crash)
+        else:
+            took = time.monotonic() - began
+            await asyncio.to_thread(self._accept, export, route, day, parts, report, work, took)
+        finally:
+            self._spool.abandon(work)
+
+    def _accept(
+        self,
+        export: Export,
+        route: RouteSettings,
+        day: date,
+        parts: list[Arrival],
+        report: Report,
+        work: Path,
+        rewrite_seconds: float,
+    ) -> None:
+        self._spool.adopt(work)
+        landed_at = max(part.landed_at for part in parts)
+        acceptance = Acceptance(
+            settings_digest=settings_digest(route),
+            list_date=day,
+            upstream=route.upstream,
+            client_domain=route.client_domain,
+            landed_at=landed_at,
+            stale_at=landed_at + route.stale_after,
+            delays={
+                "landing": (export.received_at - landed_at).total_seconds(),
+                "rewrite": round(rewrite_seconds, 3),
+            },
+        )
+
+        def judge(draft: Draft, history: History) -> Verdict:
+            return plan(draft, report, history, landed_at, day, route.guards)
+
+        self._store.accept(export.id, report, acceptance, judge, self._now())
+
+    async def _count_crash(self, export: Export, crash: RewriteCrashed) -> None:
+        crashes = await asyncio.to_thread(self._store.rewrite_crashed, export.id, self._now())
+        if crashes >= MOST_CRASHES:
+            await self._quarantine(
+                export,
+                "rewrite_crashed",
+                f"the rewrite crashed {crashes} times: {crash.detail}",
+                "a defect of the relay: report it with this detail; after an upgrade, `relay requeue` the export",
+            )
+
+    async def _quarantine(self, export: Export, reason: str, detail: str, hint: str) -> None:
+        await asyncio.to_thread(self._store.quarantine, export.id, reason, detail, hint, self._now())

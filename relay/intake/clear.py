@@ -1,0 +1,33 @@
+"""Out of the clients' view: what was claimed has been seen for long enough (rule R3)."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from relay.model import ArrivalState
+from relay.spool import Spool
+from relay.store import Store
+
+KEPT_IN_VIEW: Final = timedelta(days=1)
+
+
+def clear_view(accounts: Iterable[str], spool: Spool, store: Store, now: datetime) -> None:
+    """Remove claimed files from the landing zone a day after they landed, and forget which ones are gone.
+
+    A file is known by its fingerprint for as long as it lies there under whatever name; were it forgotten before, it
+    would be taken for a new one. So only what a look after the removal does not find is forgotten.
+    """
+    for account in accounts:
+        old = [
+            arrival
+            for arrival in store.arrivals(account=account, in_view=True)
+            if arrival.state in {ArrivalState.CLAIMED, ArrivalState.WITHDRAWN}
+            and now - arrival.landed_at >= KEPT_IN_VIEW
+        ]
+        claimed = {arrival.fingerprint for arrival in old if arrival.state is ArrivalState.CLAIMED}
+        for file in spool.landed_files(account):
+            if file.fingerprint in claimed:
+                spool.remove_landed(account, file)
+        remaining = {file.fingerprint for file in spool.landed_files(account)}
+        if gone := [arrival.id for arrival in old if arrival.fingerprint not in remaining]:
+            store.cleared(gone, now)

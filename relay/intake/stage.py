@@ -1,0 +1,106 @@
+"""The running of the second stage.
+
+A scan at the start, every minute and after each hint claims what has settled (`assemble`); each received export is
+rewritten and planned (`accept`, `plan`). Hints come from the landing zone and from the file system (`watch`).
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from relay.config import Config
+from relay.intake.accept import Acceptor
+from relay.intake.assemble import Assembler
+from relay.intake.watch import watching
+from relay.model import Export
+from relay.spool import Spool
+from relay.store import Store
+
+_LOOK_EVERY: Final = timedelta(seconds=1)
+"""How often operators' decisions on exports, made in another process, are looked for."""
+
+_REWRITES_AT_ONCE: Final = 2
+
+
+class Intake:
+    """The second stage. Set `wake` when a file may have landed."""
+
+    def __init__(
+        self,
+        config: Config,
+        spool: Spool,
+        store: Store,
+        *,
+        planned: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._config = config
+        self._spool = spool
+        self._store = store
+        self._planned = planned
+        self._now = now
+        self._assembler = Assembler(config, spool, store, now=now)
+        self._acceptor = Acceptor(spool, store, now=now)
+        self._received = asyncio.Event()
+        self._room = asyncio.Semaphore(_REWRITES_AT_ONCE)
+        self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.wake = asyncio.Event()
+
+    def reload(self, config: Config) -> None:
+        """Use `config` for every file and export that is looked at from now on."""
+        self._config = config
+        self._assembler.reload(config)
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. A rewrite in hand is cut off then, and made again after the next start."""
+        with watching(self._spool.landing_zone, self.wake.set):
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._scan_for_ever())
+                loops.create_task(self._settle_for_ever())
+
+    async def _scan_for_ever(self) -> None:
+        while True:
+            self.wake.clear()
+            scan = await asyncio.to_thread(self._assembler.scan)
+            if scan.received:
+                self._received.set()
+            await _wait(self.wake, self._until(scan.look_again_at))
+
+    def _until(self, look_again_at: datetime | None) -> timedelta:
+        longest = self._config.landing.scan_every
+        if look_again_at is None:
+            return longest
+        return max(timedelta(), min(look_again_at - self._now(), longest))
+
+    async def _settle_for_ever(self) -> None:
+        """Start settling every received export once, in order of receipt."""
+        async with asyncio.TaskGroup() as settling:
+            in_hand: set[str] = set()
+            while True:
+                self._received.clear()
+                for export in await asyncio.to_thread(self._store.received_exports):
+                    if export.id not in in_hand:
+                        in_hand.add(export.id)
+                        settling.create_task(self._settle(export, in_hand))
+                await _wait(self._received, _LOOK_EVERY)
+
+    async def _settle(self, export: Export, in_hand: set[str]) -> None:
+        route = self._config.routes.get(export.route)
+        # Lists of one segment are planned in the order in which they came, and segments belong to a destination.
+        destination = (route.upstream, route.client_domain) if route else ("", "")
+        async with self._turns[destination], self._room:
+            await self._acceptor.settle(export, self._config.routes.get(export.route))
+        in_hand.discard(export.id)
+        self._planned()
+
+
+async def _wait(event: asyncio.Event, longest: timedelta) -> None:
+    """Wait until `event` is set, but not longer than `longest`."""
+    try:
+        async with asyncio.timeout(longest.total_seconds()):
+            await event.wait()
+    except TimeoutError:
+        return
