@@ -8,11 +8,16 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from relay import keys
 from relay.model import RelayError
 
-ED25519 = asyncssh.generate_private_key("ssh-ed25519")
+# The same key each time: it is in the names of tests, on which parallel workers must agree.
+ED25519 = asyncssh.import_private_key(
+    Ed25519PrivateKey.from_private_bytes(bytes(32)).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+)
 PUBLIC = ED25519.export_public_key().decode().strip()
 
 needs_ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs openssh-client")

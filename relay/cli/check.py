@@ -1,0 +1,87 @@
+"""`relay check`: is the configuration right, and what does it say?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from relay.cli.context import config_option, show_error
+from relay.cli.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from relay.config import AccountSettings, Config, ConfigError, UpstreamSettings
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+@click.pass_context
+def check(ctx: click.Context, config: Path, *, as_json: bool) -> None:
+    """Validate the whole configuration and the files that it names; show all problems at once.
+
+    \b
+    Example:
+      relay check
+      relay --config ./relay.toml check --json
+
+    Nothing is connected to or changed. Exit status 2 if there is a problem. Secrets that only the service has (systemd
+    credentials) are looked for beside relay.toml when this is run by hand.
+    """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
+    from relay.config import ConfigError, load
+
+    try:
+        loaded = load(config)
+    except ConfigError as error:
+        if as_json:
+            print_json({"file": config, "problems": _problems(error)})
+        ctx.exit(2 if as_json else show_error(error))
+    if as_json:
+        print_json({"file": config, "problems": [], "settings": _settings(loaded)})
+    else:
+        click.echo(f"{config} is fine.\n")
+        print_table(["", "name", "what"], _summary(loaded))
+
+
+def _problems(error: "ConfigError") -> list[dict[str, str]]:
+    return [
+        {"file": str(problem.file), "path": problem.path, "message": problem.message, "hint": problem.hint}
+        for problem in error.problems
+    ]
+
+
+def _settings(config: "Config") -> dict[str, object]:
+    return {
+        "state_dir": config.state_dir,
+        "landing": config.landing.model_dump(mode="json"),
+        "log": config.log.model_dump(mode="json"),
+        "accounts": {name: account.model_dump(mode="json") for name, account in config.accounts.items()},
+        "upstreams": {name: upstream.model_dump(mode="json") for name, upstream in config.upstreams.items()},
+        "routes": {name: route.model_dump(mode="json") for name, route in config.routes.items()},
+    }
+
+
+def _summary(config: "Config") -> Iterator[tuple[str, str, str]]:
+    from relay import keys
+
+    yield "landing", ", ".join(config.landing.listen), f"state in {config.state_dir}"
+    for host_key in keys.fingerprints(config.landing.host_keys):
+        yield "host key", host_key.path.name, f"{host_key.algorithm} {host_key.fingerprint}"
+    for account in config.accounts.values():
+        yield "account", account.name, f"logs in with {_account_methods(account)}"
+    for upstream in config.upstreams.values():
+        at = f"{upstream.user}@{upstream.host}:{upstream.port} {upstream.directory}"
+        yield "upstream", upstream.name, f"{at}, with {_upstream_methods(upstream)}, publish {upstream.publish}"
+    for route in config.routes.values():
+        way = f"{route.account}:{route.path} to {route.upstream} as {route.client_domain}"
+        yield "route", route.name, f"{way}, {route.identifier} lists, dates in {route.timezone}"
+
+
+def _account_methods(account: "AccountSettings") -> str:
+    methods = {"public key": account.authorized_keys, "password": account.password_hash}
+    return " or ".join(method for method, file in methods.items() if file)
+
+
+def _upstream_methods(upstream: "UpstreamSettings") -> str:
+    methods = {"private key": upstream.private_key, "password": upstream.password}
+    return " or ".join(method for method, file in methods.items() if file)

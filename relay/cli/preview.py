@@ -1,0 +1,236 @@
+"""`relay preview`: what would become of a file, without sending or keeping anything."""
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from relay.cli.context import config_option
+from relay.cli.documents import Document
+from relay.cli.figures import change, recognised
+from relay.cli.listing import ListedRow, print_heading, print_listing, print_wrapped
+from relay.cli.rejects import print_rejects, rejects_document
+from relay.cli.state import has_state, read_state
+from relay.cli.tables import as_text, print_json
+from relay.model import Draft, Duplicate, Hold, Overtaken, Queue, RelayError, Report, Skip, Verdict
+
+if TYPE_CHECKING:
+    from relay.config import Config, RouteSettings
+    from relay.guards import History
+
+_REJECTS_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One segment's list, what was last sent of the segment, and what would become of the list."""
+
+    draft: Draft
+    last_sent_rows: int | None
+    verdict: Verdict
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word."""
+        words = {Queue: "send", Hold: "hold", Duplicate: "duplicate", Overtaken: "overtaken", Skip: "nothing to send"}
+        return words[type(self.verdict)]
+
+
+@click.command()
+@config_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--route", required=True, metavar="NAME", help="By whose rules and guards.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the rewritten lists and the reject report into this new or empty directory.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+@click.pass_context
+def preview(ctx: click.Context, config: Path, file: Path, route: str, output: Path | None, *, as_json: bool) -> None:
+    """Show what would be sent, rejected and held of FILE, compared with what was last sent.
+
+    \b
+    Example:
+      relay preview export.csv --route sirendenim
+      relay preview export.csv --route sirendenim --output ./preview
+
+    Nothing is sent and nothing is noted; the service need not run. Exit status 1 if rows would be rejected, a list
+    held, or the export quarantined.
+    """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
+    from relay.config import load
+    from relay.rewrite.engine import SourceFile, rewrite
+    from relay.rewrite.unusable import UnusableSource
+
+    loaded = load(config, with_files=False)
+    settings = _route(loaded, route)
+    _refuse_unless_empty(output)
+    with TemporaryDirectory(prefix="relay-preview-") as temporary:
+        work = Path(temporary) / "rewrite"
+        try:
+            with _rows_counted() as progress:
+                report = rewrite([SourceFile(file, file.name)], settings.rules, work, progress=progress)
+        except UnusableSource as unusable:
+            _show_unusable(unusable.reason, unusable.detail, unusable.hint, as_json=as_json)
+            ctx.exit(1)
+        judged = _judge(report, loaded, settings)
+        if output is not None:
+            _write(report, work, output)
+        first_rejects = _first_rejects(work / "rejects.csv")
+    if as_json:
+        print_json(_document(report, judged, first_rejects))
+    else:
+        _print(report, judged, first_rejects, output)
+    ctx.exit(1 if report.totals.rejected or any(isinstance(it.verdict, Hold) for it in judged) else 0)
+
+
+def _route(loaded: "Config", name: str) -> "RouteSettings":
+    if name not in loaded.routes:
+        raise click.BadParameter(
+            f"there is no route {name}; there are: {', '.join(loaded.routes)}", param_hint="--route"
+        )
+    return loaded.routes[name]
+
+
+def _refuse_unless_empty(output: Path | None) -> None:
+    if output is not None and output.exists() and any(output.iterdir()):
+        raise RelayError(f"{output} is not empty", hint="Name a new or an empty directory.")
+
+
+@contextmanager
+def _rows_counted() -> Iterator[Callable[[int], None]]:
+    """Give what is told the rows read so far; on a terminal, they are shown while they are counted."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("reading") as shown:
+        yield lambda rows: shown.update(f"{rows:,} rows")
+
+
+def _judge(report: Report, loaded: "Config", settings: "RouteSettings") -> list[Judged]:
+    """Judge each list as the service would if the file had landed now."""
+    from relay.intake.plan import plan
+
+    now = datetime.now(UTC)
+    day = now.astimezone(settings.timezone).date()
+    judged = []
+    with _histories(loaded, settings, now) as history_of:
+        for draft in report.drafts:
+            history = history_of(draft.segment)
+            verdict = plan(draft, report, history, now, day, settings.guards)
+            judged.append(Judged(draft, history.last_sent_rows, verdict))
+    return judged
+
+
+@contextmanager
+def _histories(loaded: "Config", settings: "RouteSettings", now: datetime) -> "Iterator[Callable[[str], History]]":
+    """Give a way to look up what is known of a segment: nothing, where the service never ran."""
+    from relay.guards import History
+
+    if not has_state(loaded):
+        yield lambda _: History(last_sent_rows=None)
+        return
+    day = now.astimezone(settings.timezone).date()
+    with read_state(loaded) as store:
+        yield lambda segment: store.history(settings.upstream, settings.client_domain, segment, day=day, landed_at=now)
+
+
+def _write(report: Report, work: Path, output: Path) -> None:
+    """Copy what the rewrite wrote. The names say what is in the files; a real one is given only when it is sent."""
+    output.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for draft in report.drafts:
+        if draft.file is not None:
+            shutil.copy(work / "drafts" / draft.file, output / f"{draft.ordinal}_{draft.segment}.csv")
+    shutil.copy(work / "rejects.csv", output)
+
+
+def _first_rejects(rejects: Path) -> list[dict[str, str]]:
+    with rejects.open(encoding="utf-8", newline="") as file:
+        return list(islice(csv.DictReader(file), _REJECTS_SHOWN))
+
+
+def _print(report: Report, judged: Sequence[Judged], first_rejects: list[dict[str, str]], output: Path | None) -> None:
+    totals = report.totals
+    click.echo(f"recognised as {as_text(recognised(report.recognised))}")
+    click.echo(
+        f"{totals.rows_in:,} rows = {totals.rows_out:,} to send + {totals.duplicates:,} duplicates"
+        f" + {totals.rejected:,} rejected + {totals.empty:,} empty + {totals.control:,} control\n"
+    )
+    print_listing(
+        ["segment", "verdict", "rows", "last sent", "change", "rejected", "empty", "suspect"],
+        [ListedRow(_cells(it), remarks=_remarks(it.verdict)) for it in judged],
+        right=["rows", "last sent", "change", "rejected", "empty", "suspect"],
+    )
+    print_rejects(report)
+    if first_rejects:
+        print_heading("The reject report begins")
+        rows = [ListedRow(tuple(row.values())) for row in first_rejects]
+        print_listing(list(first_rejects[0]), rows, indent=2)
+    if output is not None:
+        click.echo(f"\nThe lists and the reject report are in {output}.")
+
+
+def _cells(judged: Judged) -> tuple[object, ...]:
+    counts = judged.draft.counts
+    compared = change(counts.rows_out, judged.last_sent_rows)
+    return (
+        judged.draft.segment,
+        judged.word,
+        counts.rows_out,
+        judged.last_sent_rows,
+        compared,
+        counts.rejected,
+        counts.empty,
+        counts.suspect,
+    )
+
+
+def _remarks(verdict: Verdict) -> list[str]:
+    match verdict:
+        case Hold(reason, detail, hint):
+            return [f"{reason}: {detail}", hint]
+        case Duplicate(other):
+            return [f"the same list is already there for today: {other}"]
+        case Overtaken(other):
+            return [f"a newer list is already there: {other}"]
+        case _:
+            return []
+
+
+def _document(report: Report, judged: Sequence[Judged], first_rejects: list[dict[str, str]]) -> Document:
+    return {
+        "quarantine": None,
+        "recognised": report.recognised,
+        "counts": asdict(report.totals),
+        "lists": [
+            {
+                "segment": it.draft.segment,
+                "verdict": it.word,
+                "counts": asdict(it.draft.counts),
+                "last_sent_rows": it.last_sent_rows,
+                "sha256": it.draft.sha256,
+                "why": asdict(it.verdict),
+            }
+            for it in judged
+        ],
+        "rejects": rejects_document(report),
+        "first_rejects": first_rejects,
+    }
+
+
+def _show_unusable(reason: str, detail: str, hint: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"quarantine": {"reason": reason, "detail": detail, "hint": hint}})
+        return
+    click.echo(f"The export would be quarantined: {reason}")
+    print_wrapped(detail, indent=4)
+    print_wrapped(hint, indent=4)

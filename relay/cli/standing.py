@@ -1,0 +1,142 @@
+"""How things stand today: what `relay status` shows, gathered from the configuration, the state and the disk."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Suspension
+
+if TYPE_CHECKING:
+    from relay.config import Config, RouteSettings, UpstreamSettings
+    from relay.store import Store
+
+SHOWN_FOR: Final = timedelta(days=7)
+"""A segment of which no list came for so long is only counted, and so is a file that no route wants."""
+
+_UNSENT: Final = (
+    DeliveryState.HELD,
+    DeliveryState.FAILED,
+    DeliveryState.DEFERRED,
+    DeliveryState.SENDING,
+    DeliveryState.QUEUED,
+)
+"""The states of a list that still waits, the most pressing first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStanding:
+    """One segment: the list that should be live at the upstream, those that wait, and the newest of all."""
+
+    segment: str
+    last_sent: Delivery | None
+    waiting: tuple[Delivery, ...]
+    newest: Delivery
+
+    @property
+    def state(self) -> DeliveryState:
+        """The state of the list that presses most; where none waits, `sent`, or what became of the newest."""
+        if self.waiting:
+            return self.waiting[0].state
+        return self.newest.state if self.last_sent is None else DeliveryState.SENT
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStanding:
+    """One route; `settings` and `today` are None where lists wait whose route the configuration has lost."""
+
+    name: str
+    settings: "RouteSettings | None"
+    today: date | None
+    last_export: Export | None
+    last_accepted: Export | None
+    segments: tuple[SegmentStanding, ...]
+    older_segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStanding:
+    """One upstream, and why nothing is sent to it, if nothing is."""
+
+    settings: "UpstreamSettings"
+    suspension: Suspension | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything at one moment."""
+
+    at: datetime
+    routes: tuple[RouteStanding, ...]
+    quarantined: tuple[Export, ...]
+    unrouted: tuple[Arrival, ...]
+    upstreams: tuple[UpstreamStanding, ...]
+    disk_free: int
+    disk_total: int
+
+    @property
+    def waiting(self) -> tuple[Delivery, ...]:
+        """Every list that waits."""
+        return tuple(it for route in self.routes for segment in route.segments for it in segment.waiting)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a person must act on, in words; none if all is well."""
+        states = [it.state for it in self.waiting]
+        found = (
+            (states.count(DeliveryState.HELD), "list is held", "lists are held"),
+            (states.count(DeliveryState.FAILED), "list has failed", "lists have failed"),
+            (len(self.quarantined), "export is quarantined", "exports are quarantined"),
+            (
+                sum(it.suspension is not None for it in self.upstreams),
+                "upstream is suspended",
+                "upstreams are suspended",
+            ),
+        )
+        return tuple(f"{count} {one if count == 1 else many}" for count, one, many in found if count)
+
+
+def gather(config: "Config", store: "Store", now: datetime) -> Standing:
+    """Look at everything once. What moves while this looks may be seen before or after its move."""
+    waiting = [it for state in _UNSENT for it in store.deliveries(state=state)]
+    lost = sorted({it.route for it in waiting} - set(config.routes))
+    suspensions = store.suspensions()
+    disk = shutil.disk_usage(config.state_dir)
+    return Standing(
+        at=now,
+        routes=tuple(_route(name, config.routes.get(name), store, waiting, now) for name in (*config.routes, *lost)),
+        quarantined=tuple(store.exports(state=ExportState.QUARANTINED)),
+        unrouted=tuple(it for it in store.arrivals(state=ArrivalState.UNROUTED) if it.landed_at >= now - SHOWN_FOR),
+        upstreams=tuple(UpstreamStanding(it, suspensions.get(name)) for name, it in config.upstreams.items()),
+        disk_free=disk.free,
+        disk_total=disk.total,
+    )
+
+
+def _route(
+    name: str, settings: "RouteSettings | None", store: "Store", waiting: Iterable[Delivery], now: datetime
+) -> RouteStanding:
+    own = [it for it in waiting if it.route == name]
+    recent = store.deliveries(route=name, since=now - SHOWN_FOR)
+    sent = {} if settings is None else store.last_sent(settings.upstream, settings.client_domain)
+    # Another route may feed the same account with Attentive (rule D3); its segments are its own.
+    sent = {segment: it for segment, it in sent.items() if it.route == name}
+    shown = sorted({it.segment for it in (*recent, *own)})
+    return RouteStanding(
+        name=name,
+        settings=settings,
+        today=None if settings is None else now.astimezone(settings.timezone).date(),
+        last_export=next(iter(store.exports(route=name, limit=1)), None),
+        last_accepted=next(iter(store.exports(route=name, state=ExportState.ACCEPTED, limit=1)), None),
+        segments=tuple(_segment(segment, sent.get(segment), own, recent) for segment in shown),
+        older_segments=len(sent.keys() - set(shown)),
+    )
+
+
+def _segment(
+    segment: str, last_sent: Delivery | None, waiting: Iterable[Delivery], recent: Sequence[Delivery]
+) -> SegmentStanding:
+    own = tuple(it for it in waiting if it.segment == segment)
+    newest = next((it for it in recent if it.segment == segment), None)
+    return SegmentStanding(segment, last_sent, own, newest or own[0])
