@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Suspension
+from relay.spool import Spool
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings, UpstreamSettings
@@ -68,6 +69,7 @@ class Standing:
     """Everything at one moment."""
 
     at: datetime
+    running: bool
     routes: tuple[RouteStanding, ...]
     quarantined: tuple[Export, ...]
     unrouted: tuple[Arrival, ...]
@@ -105,6 +107,7 @@ def gather(config: "Config", store: "Store", now: datetime) -> Standing:
     disk = shutil.disk_usage(config.state_dir)
     return Standing(
         at=now,
+        running=Spool(config.state_dir).is_in_use(),
         routes=tuple(_route(name, config.routes.get(name), store, waiting, now) for name in (*config.routes, *lost)),
         quarantined=tuple(store.exports(state=ExportState.QUARANTINED)),
         unrouted=tuple(it for it in store.arrivals(state=ArrivalState.UNROUTED) if it.landed_at >= now - SHOWN_FOR),

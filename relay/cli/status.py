@@ -47,7 +47,7 @@ def status(ctx: click.Context, config: Path, *, as_json: bool) -> None:
 
 
 def _print(standing: Standing, state_dir: Path, config: Path) -> None:
-    click.echo(f"{moment(standing.at)} UTC")
+    click.echo(f"{moment(standing.at)} UTC, the relay is {'' if standing.running else 'not '}running")
     for route in standing.routes:
         _print_route(route, config)
     if standing.quarantined:
@@ -167,6 +167,7 @@ def _suspended(upstream: UpstreamStanding) -> Sequence[str]:
 def _document(standing: Standing, state_dir: Path, config: Path) -> Document:
     return {
         "at": instant(standing.at),
+        "running": standing.running,
         "findings": standing.findings,
         "routes": [_route_document(route, config) for route in standing.routes],
         "quarantined": [_export_document(export, config) for export in standing.quarantined],

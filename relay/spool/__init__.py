@@ -22,7 +22,7 @@ from typing import Final
 
 from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name
-from relay.spool.disk import hash_file, make_directory, open_lock, remove, sync
+from relay.spool.disk import hash_file, is_locked, make_directory, open_lock, remove, sync
 from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, take_out_of_view
 
 __all__ = ["LandedFile", "Spool", "VanishedError", "hash_file"]
@@ -43,6 +43,7 @@ class Spool:
         self._incoming = state_dir / "incoming"
         self.landing_zone = state_dir / "landing"
         self.database = state_dir / "relay.db"
+        self._lock = state_dir / "relay.lock"
 
     def prepare(self, accounts: Iterable[str]) -> None:
         """Make every directory that is missing, with mode 0700.
@@ -71,11 +72,15 @@ class Spool:
         Raises:
             RelayError: another one is.
         """
-        descriptor = open_lock(self._state_dir / "relay.lock")
+        descriptor = open_lock(self._lock)
         try:
             yield
         finally:
             os.close(descriptor)
+
+    def is_in_use(self) -> bool:
+        """Say whether a daemon runs on this state directory."""
+        return is_locked(self._lock)
 
     def landing(self, account: str) -> Path:
         """Return what an account sees as `/`."""

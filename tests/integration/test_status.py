@@ -13,6 +13,7 @@ from parts.books import PERSON, draft
 from parts.host import SHRUNK, Host, a_host, configure, run
 
 from relay.model import DeliveryState, RelayError
+from relay.spool import Spool
 from relay.store import Store
 
 
@@ -47,6 +48,15 @@ def test_a_day_when_all_went_out(host: Host) -> None:
     ]
     assert "507 rows, 500 to send, 4 rejected" in said.stdout
     assert "Nothing waits for a decision." in said.stdout
+
+
+def test_it_says_whether_the_service_runs(host: Host) -> None:
+    """Nothing that waits is good news only while somebody would see that it waits."""
+    assert "the relay is not running" in host.run("status").stdout
+    with Spool(host.state_dir).lock():
+        assert "the relay is running" in host.run("status").stdout
+        assert host.document("status")["running"] is True
+    assert host.document("status")["running"] is False
 
 
 def test_the_change_is_against_the_list_before(host: Host) -> None:
@@ -137,7 +147,7 @@ def test_its_keys_are_stable(host: Host) -> None:
     host.send()
     host.books.plan(SHRUNK, segment="Held")
     document = host.document("status")
-    assert set(document) == {"at", "findings", "routes", "quarantined", "unrouted", "upstreams", "disk"}
+    assert set(document) == {"at", "running", "findings", "routes", "quarantined", "unrouted", "upstreams", "disk"}
     (route,) = document["routes"]
     assert set(route) == {
         *("name", "configured", "account", "upstream", "client_domain", "today"),
@@ -153,7 +163,7 @@ def test_it_fits_a_page_as_plain_text(host: Host) -> None:
     """Without a terminal there is no colour, and all but the commands to paste fits in 100 columns."""
     host.send(segment="Most Loyal Customers", rows=499_999)
     host.books.plan(SHRUNK, segment="Most Loyal Customers", rows=20)
-    shown = host.run("status").stdout
+    shown = host.run("status").stdout.replace(str(host.state_dir), "/var/lib/relay")
     assert "\x1b" not in shown
     assert max(len(line) for line in shown.splitlines() if " --config " not in line) <= 100
 
@@ -161,17 +171,20 @@ def test_it_fits_a_page_as_plain_text(host: Host) -> None:
 def test_the_store_that_it_reads_refuses_every_change(host: Host) -> None:
     """A look changes nothing, whatever a verb would do."""
     held = host.books.plan(SHRUNK)
-    store = Store.open_to_read(host.state_dir / "relay.db")
+    store = Store.open_beside(host.state_dir / "relay.db", read_only=True)
     with pytest.raises(RelayError, match="cannot be written"):
         store.discard(held.id, PERSON, host.books.now)
     store.close()
     assert host.books.look(held).state is DeliveryState.HELD
 
 
-def test_a_state_of_another_version_is_left_alone(host: Host) -> None:
-    """A look by a newer program does not change the tables of the service that runs."""
+@pytest.mark.parametrize("command", ["status", "discard it"])
+def test_a_state_of_another_version_is_left_alone(host: Host, command: str) -> None:
+    """A command of a newer program does not change the tables of the service that runs."""
     with closing(sqlite3.connect(host.state_dir / "relay.db", isolation_level=None)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0000'")
-    said = host.run("status")
+    said = host.run(*command.split())
     assert said.exit_code == 1
     assert "another version" in said.stderr
+    with closing(sqlite3.connect(host.state_dir / "relay.db")) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0000",)]
