@@ -145,12 +145,19 @@ def _histories(loaded: "Config", settings: "RouteSettings", now: datetime) -> "I
 
 
 def _write(report: Report, work: Path, output: Path) -> None:
-    """Copy what the rewrite wrote. The names say what is in the files; a real one is given only when it is sent."""
-    output.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for draft in report.drafts:
-        if draft.file is not None:
-            shutil.copy(work / "drafts" / draft.file, output / f"{draft.ordinal}_{draft.segment}.csv")
-    shutil.copy(work / "rejects.csv", output)
+    """Copy what the rewrite wrote. The names say what is in the files; a real one is given only when it is sent.
+
+    Raises:
+        RelayError: the directory or a file cannot be written.
+    """
+    try:
+        output.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for draft in report.drafts:
+            if draft.file is not None:
+                shutil.copy(work / "drafts" / draft.file, output / f"{draft.ordinal}_{draft.segment}.csv")
+        shutil.copy(work / "rejects.csv", output)
+    except OSError as error:
+        raise RelayError(f"{output} cannot be written: {error.strerror}", hint="Name another directory.") from error
 
 
 def _first_rejects(rejects: Path) -> list[dict[str, str]]:

@@ -26,7 +26,7 @@ def read_state(config: "Config") -> Iterator["Store"]:
     """
     from relay.store import Store
 
-    with closing(Store.open_to_read(_database(config))) as store:
+    with closing(Store.open_beside(_database(config), read_only=True)) as store:
         yield store
 
 
@@ -39,7 +39,7 @@ def changed_state(config: "Config") -> Iterator["Store"]:
     """
     from relay.store import Store
 
-    with closing(Store.open(_database(config), create=False)) as store:
+    with closing(Store.open_beside(_database(config), read_only=False)) as store:
         yield store
 
 

@@ -142,8 +142,8 @@ def compare(scene: Scene, sample: Sample, accepted: Line, sent: list[Line]) -> O
         export=accepted["export"],
         counts=accepted,
         received=tuple(
-            ReceivedFile(name, segment, len(sample.lists[segment]), _first_lines(scene.received / name, 2))
-            for segment, name in names.items()
+            ReceivedFile(names[segment], segment, len(members), _first_lines(scene.received / names[segment], 2))
+            for segment, members in sample.lists.items()
         ),
         rejects=rejects,
         first_rejects=_first_lines(rejects, 6),

@@ -56,6 +56,7 @@ class Service:
             await asyncio.wait_for(self._program.wait(), _LONGEST_STOP_SECONDS)
         except TimeoutError:
             self._program.kill()
+            await self._program.wait()
         await self._following
 
     async def until(self, event: Event) -> Line:

@@ -1,6 +1,7 @@
 """Listing, showing and deciding on a real state, as an operator does."""
 
 import getpass
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from parts.books import draft
 from parts.host import SHRUNK, Host, a_host, configure, run
 
-from relay.model import DeliveryState, Duplicate, ExportState
+from relay.model import DeliveryState, Duplicate, ExportState, Fingerprint, Landing, NewExport
 from relay.naming import remote_name
 
 
@@ -223,3 +224,16 @@ def test_a_duplicate_names_what_it_repeats(host: Host) -> None:
     host.books.store.duplicate(export.id, first.export_id, host.books.today, host.books.now)
     assert f"see {first.id}" in host.run("show", again.id).stdout
     assert f"the same bytes as {first.export_id}" in host.run("exports").stdout
+
+
+def test_a_path_that_is_no_text_is_shown_escaped(host: Host) -> None:
+    """A client may choose any bytes for a name: they neither break a document nor steer a terminal."""
+    path = os.fsdecode(b"/uploads/\xff\x1b[2J.csv")
+    landing = Landing("amperity", path, Fingerprint(7, 7), 120, confirmed=True)
+    arrival = host.books.store.land(landing, host.books.now)
+    new = NewExport("sirendenim-20261123T062155Z-9c1e2a", "sirendenim", 120, "0" * 64, "amperity", path)
+    export = host.books.store.receive(new, [arrival.id], host.books.now)
+    assert host.document("show", export.id)["arrivals"][0]["path"] == path
+    shown = host.run("show", export.id)
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.stdout

@@ -112,6 +112,9 @@ def test_output_has_the_lists_as_they_would_be_sent(host: Host, export: Path, tm
     again = host.run("preview", str(export), "--route", "sirendenim", "--output", str(output))
     assert again.exit_code == 1
     assert "is not empty" in again.stderr
+    impossible = host.run("preview", str(export), "--route", "sirendenim", "--output", str(export / "below-a-file"))
+    assert impossible.exit_code == 1
+    assert "cannot be written" in impossible.stderr
 
 
 def test_nothing_is_left_behind(host: Host, export: Path, tmp_path: Path) -> None:
