@@ -75,3 +75,10 @@ def test_internationalised_addresses_are_accepted_where_wanted(address: str) -> 
     assert isinstance(judged, Identifier)
     assert judge_email(judged.value, INTERNATIONAL) == judged
     assert judge_email(address, INTERNATIONAL) == judged
+
+
+def test_an_address_without_a_stable_lower_case_is_refused() -> None:
+    """A Cherokee domain is another one in lower case, so it is refused where addresses are lower-cased (rule S7)."""
+    address = "jane@\u13a0\u13a1.example.com"
+    assert judge_email(address, INTERNATIONAL) == Rejected(Reason.INVALID_ADDRESS)
+    assert isinstance(judge_email(address, EmailRules(internationalized=True, case="preserve")), Identifier)
