@@ -73,9 +73,9 @@ def copy(root: Path, path: str, fingerprint: Fingerprint, to: Path) -> None:
         # Opening what turns out to be a pipe must not wait for its other end.
         descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(descriptor, "rb") as landed, os.fdopen(os.open(to, _NEW_FILE, 0o600), "wb") as copied:
-        if meant := _is_meant(os.fstat(descriptor), fingerprint):
-            shutil.copyfileobj(landed, copied, _COPIED_AT_ONCE)
-            meant = _is_meant(os.fstat(descriptor), fingerprint)
+        shutil.copyfileobj(landed, copied, _COPIED_AT_ONCE)
+        # Looked at after the last byte was read: it is still as it was when it was noted, so it was all the while.
+        meant = _is_meant(os.fstat(descriptor), fingerprint)
     if not meant:
         to.unlink()
         raise VanishedError

@@ -67,15 +67,20 @@ class Store(ArrivalVerbs, ExportVerbs, SendingVerbs, DecisionVerbs, SuspensionVe
         return cls(database)
 
     @classmethod
-    def open_to_read(cls, path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Self:
-        """Open the database for reading verbs only, beside a running service or without one. Nothing is changed.
+    def open_beside(cls, path: Path, *, read_only: bool, busy_timeout: timedelta = BUSY_TIMEOUT) -> Self:
+        """Open the database for a command, beside a running service or without one: it is neither made nor migrated.
+
+        Args:
+            path: the file.
+            read_only: have every verb refused that would write.
+            busy_timeout: how long to wait for another process's transaction.
 
         Raises:
             RelayError: the file is missing, damaged, locked or out of reach, or was written by another version.
         """
         if not path.exists():
             raise RelayError(f"there is no {path}", hint="Check `state_dir`, and that `relay serve` has run once.")
-        database = Database(path, busy_timeout=busy_timeout, read_only=True)
+        database = Database(path, busy_timeout=busy_timeout, read_only=read_only)
         try:
             with database.reading() as connection:
                 up_to_date = is_up_to_date(connection)
@@ -86,7 +91,7 @@ class Store(ArrivalVerbs, ExportVerbs, SendingVerbs, DecisionVerbs, SuspensionVe
             database.close()
             raise RelayError(
                 f"{path} was written by another version of the relay",
-                hint="Look at it with the version that the service runs; a newer service brings it up to date.",
+                hint="Run the command of the service's own version; a newer service brings the file up to date.",
             )
         return cls(database)
 

@@ -15,8 +15,10 @@ import pytest
 from parts.books import START, Books, draft
 from sqlalchemy import create_engine
 
-from relay.model import Fingerprint, Landing, RelayError
+from relay.lifecycle import DeliveryEvent, IllegalTransitionError
+from relay.model import DeliveryState, Fingerprint, Landing, RelayError
 from relay.store import Store
+from relay.store.moves import move_delivery
 from relay.store.schema import VERSION, metadata
 
 NOT_ROOT = 65534
@@ -267,6 +269,21 @@ def test_a_verb_that_fails_changes_nothing(path: Path) -> None:
         assert books.store.export(export.id) == export
         assert books.events(export.id) == ["export.received"]
         assert books.commits == commits
+
+
+def test_only_the_state_that_was_seen_is_left(path: Path) -> None:
+    """A value that is out of date moves nothing: the swap compares."""
+    with Books(path) as books:
+        seen = books.plan()
+        books.hold(seen)
+        events = books.events(seen.id)
+        with (
+            pytest.raises(IllegalTransitionError, match="is no longer queued"),
+            books.store._database.transaction(START) as transaction,  # noqa: SLF001  no verb can be made to hold on to it
+        ):
+            move_delivery(transaction, seen, DeliveryEvent.CLAIMED)
+        assert books.look(seen).state is DeliveryState.HELD
+        assert books.events(seen.id) == events
 
 
 def test_a_commit_is_told_once_it_is_durable(path: Path) -> None:
