@@ -306,6 +306,7 @@ def test_no_password_is_no_hash() -> None:
     assert "There is no password" in shown.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/pts/ptmx").exists(), reason="no pseudo-terminals here: /dev/pts is not mounted")
 def test_a_password_is_asked_for_twice_on_a_terminal() -> None:
     """On a terminal the password is typed blind, and typed again."""
     terminal, inside = pty.openpty()
