@@ -26,6 +26,7 @@ from relay.intake.clear import clear_view
 from relay.intake.stage import Intake
 from relay.landing import LandingServer
 from relay.log import Event, configure, emit
+from relay.model import RelayError
 from relay.notify import notify
 from relay.outbox import Outbox
 from relay.spool import Spool
@@ -70,6 +71,10 @@ async def run(config_path: Path, config: Config) -> int:
         failed = False
         try:
             await Daemon(config_path, config, spool, store, committed).run()
+        except* RelayError as refusals:
+            for refusal in _leaves(refusals):
+                emit(Event.RELAY_FAILED, reason="refused", detail=str(refusal), hint=getattr(refusal, "hint", ""))
+            failed = True
         except* Exception as defects:  # noqa: BLE001  the last place that can say what ended the service
             # Dying is safe: the state is durable and the next start goes on. Of a defect its kind and its place are
             # written, never its message, which may quote what it stumbled over.

@@ -143,7 +143,11 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.RELAY_HEARTBEAT: _entry("info", "the service is alive; every minute", "uptime queued held quarantined"),
     Event.RELAY_DRAINING: _entry("info", "told to stop: no new uploads, what is in hand is finished or deferred"),
     Event.RELAY_STOPPED: _entry("info", "the service has ended in good order", "uptime"),
-    Event.RELAY_FAILED: _entry("error", "a defect ended the service; the state is intact", "reason detail hint"),
+    Event.RELAY_FAILED: _entry(
+        "error",
+        "a defect, or something that it cannot do without, ended the service; the state is intact",
+        "reason detail hint",
+    ),
     Event.CONFIG_RELOADED: _entry("info", "accounts and routes were read again", "routes"),
     Event.CONFIG_REFUSED: _entry(
         "error", "a reload found problems; the old settings stay in force", "problems detail hint"

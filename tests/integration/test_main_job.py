@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,3 +226,16 @@ def test_the_log_is_json_and_may_hide_segment_names(setup: Setup) -> None:
         service.stop()
         assert not service.named("not JSON")
         assert all({"timestamp", "level", "event"} <= set(line) for line in service.lines)
+
+
+def test_an_address_that_is_taken_is_named(setup: Setup) -> None:
+    """The service that cannot listen ends with status 1, and its log says where and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        text = setup.config.read_text(encoding="utf-8")
+        setup.config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"), encoding="utf-8")
+        with Service(setup) as service:
+            failed = service.wait_for("relay.failed")
+            assert str(port) in failed["detail"]
+            assert failed["hint"]
+            assert service.stop() == 1
