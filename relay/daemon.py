@@ -163,6 +163,7 @@ class Daemon:
     async def _beat(self) -> None:
         """Say every minute that the service is alive and what waits, so that silence means trouble."""
         while True:
+            await asyncio.to_thread(self._landing.floor.is_low)  # it tells the log
             await asyncio.sleep(_HEARTBEAT_EVERY.total_seconds())
             counts = await asyncio.to_thread(self._store.counts)
             emit(

@@ -38,6 +38,7 @@ class Event(StrEnum):
     LANDING_LOGIN_REFUSED = "landing.login_refused"
     LANDING_UPLOAD_CONFIRMED = "landing.upload_confirmed"
     LANDING_UPLOAD_UNCONFIRMED = "landing.upload_unconfirmed"
+    LANDING_UPLOAD_REFUSED = "landing.upload_refused"
     LANDING_SESSION_FAILED = "landing.session_failed"
     ARRIVAL_LANDED = "arrival.landed"
     ARRIVAL_CLAIMED = "arrival.claimed"
@@ -63,6 +64,8 @@ class Event(StrEnum):
     DELIVERY_DISCARDED = "delivery.discarded"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
+    DISK_LOW = "disk.low"
+    DISK_RECOVERED = "disk.recovered"
     LIBRARY_WARNED = "library.warned"
 
 
@@ -162,6 +165,9 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.LANDING_UPLOAD_UNCONFIRMED: _entry(
         "warning", "an upload ended without being complete and was not kept", "session account path bytes reason"
     ),
+    Event.LANDING_UPLOAD_REFUSED: _entry(
+        "warning", "there was no room for a file or directory that a client wanted", "session account path reason"
+    ),
     Event.LANDING_SESSION_FAILED: _entry(
         "error", "a defect ended one client's session; all others go on", "session account reason detail hint"
     ),
@@ -230,6 +236,12 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "error", "nothing is sent to an upstream until it is well again", "seq upstream reason detail hint due_at state"
     ),
     Event.UPSTREAM_RESUMED: _entry("info", "an upstream is in use again", "seq upstream state", optional="operator"),
+    Event.DISK_LOW: _entry(
+        "error",
+        "less of the disk is free than there should be; uploads are refused, the rest goes on",
+        "bytes detail hint",
+    ),
+    Event.DISK_RECOVERED: _entry("info", "enough of the disk is free again", "bytes"),
     Event.LIBRARY_WARNED: _entry(
         "warning",
         "a library had something to say; only its place is shown, its words may quote a peer",

@@ -1,12 +1,13 @@
-"""What every group of settings has in common: frozen, complete, no unknown key, durations with a unit."""
+"""What every group of settings has in common: frozen, complete, no unknown key, durations and sizes with a unit."""
 
 import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, PlainSerializer
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SIZES = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
 
 
 class Settings(BaseModel):
@@ -39,3 +40,28 @@ def format_duration(duration: timedelta) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
 """A length of time with its unit, as the configuration writes it."""
+
+
+def parse_size(text: object) -> object:
+    """Turn `"500kB"`, `"20MB"`, `"1.5GB"` or `"2TB"` into bytes; a kB is 1000 of them, as disks are sold.
+
+    A bare number is refused, as it is for a duration.
+    """
+    if isinstance(text, ByteSize):
+        return text
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)([kMGT]?B)", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError('a size is a number with a unit: "500kB", "20MB", "1.5GB" or "2TB"')
+    # In thousandths, so that no fraction is rounded away.
+    whole, _, fraction = match[1].partition(".")
+    return ByteSize(int(whole + f"{fraction:0<3}") * _SIZES[match[2]] // 1000)
+
+
+def format_size(size: int) -> str:
+    """Write a size the way the configuration does, in the largest unit that keeps it whole."""
+    unit = next(unit for unit, length in _SIZES.items() if (size and size % length == 0) or unit == "B")
+    return f"{size // _SIZES[unit]}{unit}"
+
+
+Size = Annotated[ByteSize, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)]
+"""A number of bytes, which the configuration writes with its unit."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel
+from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from relay.config import sections
@@ -22,13 +22,14 @@ from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
 from relay.log import CATALOGUE, FIELDS
 from relay.model import ArrivalState, DeliveryState, ExportState
-from relay.settings import format_duration
+from relay.settings import format_duration, format_size
 
 _WRITTEN: Final = "<!-- Written by `python -m relay.cli.reference docs`; changes belong into the code. -->"
 
 _UNITS: Final = {
     "connections": "connections",
     "limit": "segments",
+    "max_files": "files",
     "max_rows": "rows",
     "min_rows": "rows",
     "port": "a port",
@@ -46,6 +47,7 @@ _CONFIGURATION: Final = f"""\
 - An unknown key is a mistake. A key stands above the first `[section]` or in the section that it is listed under.
 - A **duration** is a number with a unit: `"30s"`, `"5m"`, `"48h"`, `"14d"`. It is more than nothing and at most
   `{format_duration(sections.LONGEST_PAUSE)}`, `stale_after` at most `{format_duration(sections.LONGEST_STALE_AFTER)}`.
+- A **size** is a number with a unit: `"500kB"`, `"20MB"`, `"1.5GB"`, `"2TB"`. A kB is 1000 bytes.
 - A **share** is a number from 0 to 1.
 - A relative **file** name is looked up among systemd's credentials (`$CREDENTIALS_DIRECTORY`), then beside
   `relay.toml`. A **secret file** beside it has mode 600: one that its group or others can read is refused. Secrets
@@ -181,7 +183,9 @@ def _default(field: FieldInfo) -> str:
 def _as_toml(value: object) -> str:
     """Write a default as the configuration would."""
     if isinstance(value, timedelta):
-        return f'"{format_duration(value)}"'
+        value = format_duration(value)
+    elif isinstance(value, ByteSize):
+        value = format_size(value)
     if isinstance(value, str | Path | ZoneInfo):
         return f'"{value}"'
     if isinstance(value, bool):
@@ -231,6 +235,7 @@ _KINDS: Final[Mapping[object, str]] = {
     str: "text",
     Path: "file",
     timedelta: "duration",
+    ByteSize: "size",
     ZoneInfo: "time zone",
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ByteSize, Field, ValidationInfo, field_validator, model_validator
 
 from relay.config import addresses, named_files, reading
 from relay.config.bounds import NotEmpty, at_most
@@ -31,10 +31,13 @@ from relay.config.problems import trouble
 from relay.guards import GuardPolicy
 from relay.model import IdentifierKind
 from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules
-from relay.settings import Duration, Settings
+from relay.settings import Duration, Settings, Size
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
+
+Most = Annotated[Size, Field(gt=0, le=10**15)]
+"""How many bytes something may have at most."""
 
 Pause = Annotated[Duration, at_most(LONGEST_PAUSE)]
 """How long something rests, or may take while somebody waits for it."""
@@ -59,6 +62,10 @@ class LandingSettings(Settings):
     """How long a client may take to log in."""
     drain: Pause = timedelta(seconds=20)
     """How long a stop waits for what is in hand before it is cut off or deferred."""
+    max_file_size: Most = ByteSize(20 * 10**9)
+    """How large a file may be; a larger one is refused while it is written (rule L8)."""
+    min_free: Annotated[Size, Field(le=10**15)] = ByteSize(10**9)
+    """How much of the disk stays free: below it uploads are refused, and `disk.low` is logged (rule L8)."""
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -74,6 +81,10 @@ class AccountSettings(NamedSettings):
     """A file of the public keys that may log in, one a line, as OpenSSH writes them."""
     password_hash: named_files.PasswordHashFile | None = None
     """A secret file with the hash of the password, as `relay hash-password` prints it."""
+    quota: Most = ByteSize(100 * 10**9)
+    """How much may lie in the account's part of the landing zone. What was taken still counts there for a day."""
+    max_files: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """How many files and directories may lie there."""
 
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:

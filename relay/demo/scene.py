@@ -15,6 +15,7 @@ state_dir = {state_dir}
 
 [landing]
 listen = ["127.0.0.1:0"]                  # any free port
+min_free = "10MB"                         # a demonstration may run where there is little
 host_keys = [{host_keys}]
 
 [accounts.amperity]

@@ -248,8 +248,8 @@ class Root:
         return True
 
     @contextmanager
-    def published(self, incoming: str, path: RemotePath, *, must_be_new: bool) -> Iterator[None]:
-        """Give the incoming file its name, durably, for good if the block ends well.
+    def published(self, incoming: str, path: RemotePath, *, must_be_new: bool) -> Iterator[bool]:
+        """Give the incoming file its name, durably, for good if the block ends well; say whether another one had it.
 
         If it does not, the name is taken back, and a file that had it before has it again: it may be one whose custody
         was acknowledged.
@@ -258,16 +258,18 @@ class Root:
         with self._parent(path) as (directory, name), ExitStack() as leftovers:
             leftovers.callback(self.discard_incoming, incoming)
             leftovers.callback(self.discard_incoming, replaced)
+            is_taken = False
             if not must_be_new:
                 with suppress(FileNotFoundError):
                     self._link(directory, name, self._incoming, replaced)
+                    is_taken = True
                 os.rename(incoming, name, src_dir_fd=self._incoming, dst_dir_fd=directory)
             else:
                 self._link(self._incoming, incoming, directory, name)
             inode = _look(directory, name).st_ino
             try:
                 self.disk.sync(directory)
-                yield
+                yield is_taken
             except BaseException:
                 self._take_back(directory, name, inode, replaced)
                 raise

@@ -17,6 +17,7 @@ from relay.keys import load_host_keys
 from relay.landing.accounts import Accounts
 from relay.landing.filesystem import Disk, Root
 from relay.landing.operations import Custody, Operations
+from relay.landing.room import Allowance, Floor, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession
 from relay.log import Event, emit
 from relay.model import Landing, RelayError
@@ -95,6 +96,8 @@ class LandingServer:
         self._store = store
         self._landed = landed
         self._disk = disk
+        self.floor = Floor(spool.free_bytes, settings.landing.min_free)
+        self._rooms: dict[str, Room] = {}
         self._pool = ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="relay-landing")
         self._acceptors: list[asyncssh.SSHAcceptor] = []
         self._changed = asyncio.Event()
@@ -141,6 +144,10 @@ class LandingServer:
         """Use the accounts of `config` from now on; whoever is logged in as one that is gone is put out."""
         self._settings = config
         self.accounts.reload(config.accounts)
+        self.floor.least = config.landing.min_free
+        for account, room in self._rooms.items():
+            if account in config.accounts:
+                room.allowance = self._allowance(account)
         for visit in list(self.visits):
             if visit.account is not None and visit.account not in self.accounts:
                 visit.hang_up("account_removed")
@@ -187,12 +194,27 @@ class LandingServer:
         def begin() -> Operations:
             root = Root(self._spool.landing(account), self._spool.incoming(account), self._disk)
             self._sessions = {other for other in self._sessions if not other.ended} | {session}
-            return Operations(root, Custody(account, name, self._note, self._landed, lambda: self.stopping))
+            room = self._room(account)
+            return Operations(root, Custody(account, name, room, self._note, self._landed, lambda: self.stopping))
 
         session = SftpSession(
             begin, self._pool, changed=self._changed.set, failed=lambda defect: _say_failed(account, name, defect)
         )
         return session
+
+    def _room(self, account: str) -> Room:
+        """Return the room that all sessions of an account share."""
+
+        def measured() -> Usage:
+            return measure((self._spool.landing(account), self._spool.incoming(account)))
+
+        if account not in self._rooms:
+            self._rooms[account] = Room(self._allowance(account), measured, self.floor)
+        return self._rooms[account]
+
+    def _allowance(self, account: str) -> Allowance:
+        limits = self._settings.accounts[account]
+        return Allowance(self._settings.landing.max_file_size, limits.quota, limits.max_files)
 
     def _note(self, landing: Landing) -> None:
         self._store.land(landing, datetime.now(UTC))

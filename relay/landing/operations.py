@@ -14,7 +14,8 @@ from typing import Final
 
 from relay.landing import codec
 from relay.landing.codec import Answer, Fields, OpenFlag, RefusedError, Status, Write
-from relay.landing.filesystem import Download, Listing, Root, os_error, remote_path, shown
+from relay.landing.filesystem import Download, Listing, RemotePath, Root, os_error, remote_path, shown
+from relay.landing.room import NoRoomError, Room
 from relay.landing.upload import Upload
 from relay.log import Event, emit
 from relay.model import Fingerprint, Landing, RelayError
@@ -29,7 +30,7 @@ _Handle = Upload | Download | Listing
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """Whose uploads these are, and who is told of them.
+    """Whose uploads these are, how much room there is for them, and who is told of them.
 
     `note` makes a landing durable; `landed` is called when its client has been told so; `stopping` says whether it is
     too late to begin an upload.
@@ -37,6 +38,7 @@ class Custody:
 
     account: str
     session: str
+    room: Room
     note: Callable[[Landing], object]
     landed: Callable[[], None]
     stopping: Callable[[], bool]
@@ -138,7 +140,7 @@ class Operations:
             return self._give_out(lambda: self._begin_upload(path, flags))
         return self._give_out(lambda: self._root.open_file(path))
 
-    def _begin_upload(self, path: tuple[str, ...], flags: OpenFlag) -> Upload:
+    def _begin_upload(self, path: RemotePath, flags: OpenFlag) -> Upload:
         if self._custody.stopping():
             raise RefusedError(Status.FAILURE, "The relay is being stopped; send the file again in a minute")
         if flags & OpenFlag.APPEND:
@@ -149,7 +151,24 @@ class Operations:
             raise RefusedError(Status.OP_UNSUPPORTED, "Resuming is not supported; send the whole file again")
         if not exists and not flags & OpenFlag.CREATE:
             raise os_error(errno.ENOENT)
-        return Upload(self._root, path, must_be_new=must_be_new, readable=bool(flags & OpenFlag.READ))
+        self._admit(path)
+        readable = bool(flags & OpenFlag.READ)
+        return Upload(self._root, self._custody.room, path, must_be_new=must_be_new, readable=readable)
+
+    def _admit(self, path: RemotePath) -> None:
+        """See that there is room for a file or directory; that there is none, the operator should know (rule L8)."""
+        try:
+            self._custody.room.admit()
+        except NoRoomError as refusal:
+            custody = self._custody
+            emit(
+                Event.LANDING_UPLOAD_REFUSED,
+                session=custody.session,
+                account=custody.account,
+                path=shown(path),
+                reason=refusal.reason,
+            )
+            raise
 
     def close(self, fields: Fields) -> Answer:
         """CLOSE: of an upload, the commit (rule L1)."""
@@ -175,7 +194,7 @@ class Operations:
             upload.commit(note)
         except BaseException as trouble:
             if isinstance(trouble, RefusedError):
-                reason = "incomplete"
+                reason = upload.failure or "incomplete"
             self._say_unconfirmed(upload, size, reason)
             raise
         return replace(codec.OK, then=lambda: self._say_confirmed(upload, size))
@@ -205,6 +224,7 @@ class Operations:
     def remove(self, fields: Fields) -> Answer:
         """REMOVE."""
         self._root.remove_file(remote_path(fields.string()))
+        self._custody.room.changed()
         return self._changed()
 
     def rename(self, fields: Fields) -> Answer:
@@ -217,6 +237,8 @@ class Operations:
 
     def _rename(self, fields: Fields, *, replace_file: bool) -> Answer:
         self._root.rename(remote_path(fields.string()), remote_path(fields.string()), replace=replace_file)
+        if replace_file:
+            self._custody.room.changed()
         return self._changed()
 
     def _changed(self) -> Answer:
@@ -301,12 +323,14 @@ class Operations:
         """MKDIR."""
         path = remote_path(fields.string())
         fields.size_attribute()
+        self._admit(path)
         self._root.make_directory(path)
         return codec.OK
 
     def rmdir(self, fields: Fields) -> Answer:
         """RMDIR."""
         self._root.remove_directory(remote_path(fields.string()))
+        self._custody.room.changed()
         return codec.OK
 
     def refuse_links(self, _: Fields) -> Answer:

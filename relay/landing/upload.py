@@ -9,13 +9,14 @@ from typing import Final
 
 from relay.landing.codec import RefusedError, Status
 from relay.landing.filesystem import RemotePath, Root, os_error, shown
+from relay.landing.room import NoRoomError, Room
 from relay.model import Fingerprint
 
 WRITE_BACK_EVERY: Final = 8 * 1024 * 1024
 """So many bytes are left to the operating system's leisure at most; the rest is under way, and CLOSE stays short."""
 
 _MOST_ISLANDS: Final = 1024
-_LARGEST: Final = 2**63 - 1
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Upload:
@@ -23,15 +24,18 @@ class Upload:
 
     Args:
         root: the account's part of the disk.
+        room: how much its account may still store.
         path: where the file is to appear.
         must_be_new: a file that is there by then is not replaced.
         readable: the client may read what it wrote.
     """
 
-    def __init__(self, root: Root, path: RemotePath, *, must_be_new: bool, readable: bool) -> None:
+    def __init__(self, root: Root, room: Room, path: RemotePath, *, must_be_new: bool, readable: bool) -> None:
         self.path = path
         self.readable = readable
+        self.failure = ""
         self._root = root
+        self._room = room
         self._must_be_new = must_be_new
         self._name = token_hex(16)
         self._descriptor = root.create_incoming(self._name)
@@ -39,7 +43,8 @@ class Upload:
         self._whole = 0
         self._islands: dict[int, int] = {}
         self._written_back = 0
-        self._failed = False
+        # What the account's room was asked for: the size, also where the file was made shorter again.
+        self._counted = 0
 
     @property
     def size(self) -> int:
@@ -50,21 +55,27 @@ class Upload:
         """Write all of `payload`, or fail this upload for good (rule L2).
 
         Raises:
-            RefusedError: a write has failed before, or this one would leave too many gaps or too large a file.
+            RefusedError: a write has failed before, this one would leave too many gaps, or there is no room for it.
             OSError: the disk did not take it.
         """
-        if self._failed:
+        if self.failure:
             raise RefusedError(Status.FAILURE, "An earlier write of this file failed")
         end = offset + len(payload)
         try:
-            _check_size(end)
+            if end > self._counted:
+                self._count(end)
             self._write_all(offset, payload)
             self._note_written(offset, end)
-        except BaseException:
-            self._failed = True
+            if self._whole - self._written_back >= WRITE_BACK_EVERY:
+                self._room.check_floor()
+                self._start_write_back()
+        except BaseException as trouble:
+            self.failure = _reason(trouble)
             raise
-        if self._whole - self._written_back >= WRITE_BACK_EVERY:
-            self._start_write_back()
+
+    def _count(self, size: int) -> None:
+        self._room.take(size - self._counted, size)
+        self._counted = size
 
     def _write_all(self, offset: int, payload: memoryview) -> None:
         while payload:
@@ -94,7 +105,10 @@ class Upload:
 
     def truncate(self, size: int) -> None:
         """Set the size. What a larger size adds counts as never written."""
-        _check_size(size)
+        if size > self._counted:
+            self._count(size)
+        else:
+            self._room.changed()
         os.ftruncate(self._descriptor, size)
         self._whole = min(self._whole, size)
         self._islands = {start: min(end, size) for start, end in self._islands.items() if start < size}
@@ -116,7 +130,7 @@ class Upload:
             self._root.disk.sync(self._descriptor)
         except OSError:
             # The kernel may report it only once, and call the pages clean from then on.
-            self._failed = True
+            self.failure = "not_durable"
             raise
 
     def commit(self, note: Callable[[Fingerprint, int], None]) -> int:
@@ -132,15 +146,19 @@ class Upload:
             size = self._checked_size()
             self.sync()
             found = self.stat()
-            with self._root.published(self._name, self.path, must_be_new=self._must_be_new):
+            with self._root.published(self._name, self.path, must_be_new=self._must_be_new) as replaced:
                 note(Fingerprint(found.st_ino, found.st_mtime_ns), size)
-            return size
-        finally:
+        except BaseException:
             self.discard()
+            raise
+        if replaced:
+            self._room.changed()
+        self._give_back()
+        return size
 
     def _checked_size(self) -> int:
         """Return the size, if every byte up to the highest offset was written and nothing failed (rule L2)."""
-        if self._failed:
+        if self.failure:
             raise RefusedError(Status.FAILURE, "A write of this file failed; it was not kept")
         size = self.stat().st_size
         if self._islands or size != self._whole:
@@ -149,14 +167,20 @@ class Upload:
 
     def discard(self) -> None:
         """Give everything up. A file that cannot be removed is left to the daily sweep (rule R3)."""
+        if self._descriptor >= 0:
+            self._give_back()
+            self._room.changed()
+
+    def _give_back(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with suppress(OSError):
-                os.close(descriptor)
-            with suppress(OSError):
-                self._root.discard_incoming(self._name)
+        with suppress(OSError):
+            os.close(descriptor)
+        with suppress(OSError):
+            self._root.discard_incoming(self._name)
 
 
-def _check_size(size: int) -> None:
-    if size > _LARGEST:
-        raise RefusedError(Status.FAILURE, "The file would be too large")
+def _reason(trouble: BaseException) -> str:
+    """Return the log's fixed word for what made a write fail."""
+    if isinstance(trouble, NoRoomError):
+        return trouble.reason
+    return "disk_full" if isinstance(trouble, OSError) and trouble.errno in _FULL else "incomplete"

@@ -78,6 +78,11 @@ class Spool:
         finally:
             os.close(descriptor)
 
+    def free_bytes(self) -> int:
+        """Return how many bytes may still be written under the state directory."""
+        found = os.statvfs(self._state_dir)
+        return found.f_bavail * found.f_frsize
+
     def is_in_use(self) -> bool:
         """Say whether a daemon runs on this state directory."""
         return is_locked(self._lock)

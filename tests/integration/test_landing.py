@@ -403,7 +403,7 @@ def test_a_full_disk_is_an_error_to_the_client(tmp_path: Path, big: Path) -> Non
     with LandingZone(tmp_path / "zone", disk=Disk(write=FullAfter(5 * MIB + 7).write)) as zone:
         done = run(zone, f"put {big} /uploads/big.csv", check=False)
         assert done.returncode == 1
-        assert unconfirmed(zone) == "incomplete"
+        assert unconfirmed(zone) == "disk_full"
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root, to mount a small tmpfs")
@@ -424,6 +424,37 @@ def test_a_really_full_file_system_is_an_error_to_the_client(tmp_path: Path, big
             run(zone, f"put {local} /uploads/again.csv")
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+@pytest.mark.parametrize(
+    ("limits", "account", "reason"),
+    [({"max_file_size": "5MB"}, {}, "file_too_large"), ({}, {"quota": "20MB"}, "quota_used_up")],
+)
+def test_a_file_for_which_there_is_no_room_is_an_error_to_the_client(
+    tmp_path: Path, big: Path, local: Path, limits: dict[str, object], account: dict[str, object], reason: str
+) -> None:
+    """Nothing of it is kept, what was acknowledged stays, and smaller files are taken (rule L8)."""
+    with LandingZone(tmp_path / "zone", limits=limits, account=account) as zone:
+        run(zone, f"put {local} /uploads/first.csv")
+        assert run(zone, f"put {big} /uploads/big.csv", check=False).returncode == 1
+        assert zone.wait_for("landing.upload_unconfirmed")["reason"] == reason
+        run(zone, f"put {local} /uploads/second.csv")
+        assert zone.visible() == dict.fromkeys(("/uploads/first.csv", "/uploads/second.csv"), LIST)
+        assert zone.incoming() == []
+
+
+def test_uploads_are_refused_before_the_disk_is_full_until_there_is_room(tmp_path: Path, local: Path) -> None:
+    """The client is told why, the log once, and a reload that lowers the floor ends it (rule L8)."""
+    with LandingZone(tmp_path / "zone", limits={"min_free": "1000TB"}) as zone:
+        assert run(zone, f"put {local} /uploads/list.csv", check=False).returncode == 1
+        with raw(zone) as client:
+            assert client.open(b"/uploads/list.csv").message == "The disk is nearly full; send the file again later"
+        assert len(zone.events("disk.low")) == 1
+        assert [line["reason"] for line in zone.events("landing.upload_refused")] == ["disk_low"] * 2
+        zone.limits["min_free"] = "1kB"
+        zone.loop.call_soon_threadsafe(zone.server.reload, zone.settings())
+        run(zone, f"put {local} /uploads/list.csv")
+        assert len(zone.events("disk.recovered")) == 1
 
 
 def test_a_disk_that_loses_bytes_is_an_error_to_the_client(tmp_path: Path, local: Path) -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,8 @@ class LandingZone:
         disk: instead of the real one.
         plain_loop: asyncio's own event loop instead of uvloop.
         login_timeout: how long a client may take to log in.
+        limits: further settings of `[landing]`, as the configuration writes them.
+        account: further settings of `amperity`, likewise.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class LandingZone:
         disk: Disk | None = None,
         plain_loop: bool = False,
         login_timeout: timedelta = timedelta(seconds=30),
+        limits: Mapping[str, object] | None = None,
+        account: Mapping[str, object] | None = None,
     ) -> None:
         self.key = directory / "client_key"
         self.landed = 0
@@ -58,6 +62,9 @@ class LandingZone:
         self._directory = directory
         self._disk = disk or Disk()
         self._login_timeout = login_timeout
+        # No test depends on how full the disk is that it runs on.
+        self.limits = {"min_free": "0B", **(limits or {})}
+        self.account = dict(account or {})
         self._log = io.StringIO()
         self._thread = threading.Thread(target=self._run)
 
@@ -92,17 +99,25 @@ class LandingZone:
         """The configuration, with only the accounts named, or all."""
         keys = self.key.with_suffix(".pub")
         everybody = {
-            "amperity": AccountSettings(
-                name="amperity", authorized_keys=keys, password_hash=self._directory / "amperity.hash"
+            "amperity": AccountSettings.model_validate(
+                {
+                    "name": "amperity",
+                    "authorized_keys": keys,
+                    "password_hash": self._directory / "amperity.hash",
+                    **self.account,
+                }
             ),
             "other": AccountSettings(name="other", authorized_keys=keys),
         }
         return Config(
             state_dir=self._directory / "state",
-            landing=LandingSettings(
-                listen=("127.0.0.1:0",),
-                host_keys=(self._directory / "ssh_host_ed25519_key", self._directory / "ssh_host_rsa_key"),
-                login_timeout=self._login_timeout,
+            landing=LandingSettings.model_validate(
+                {
+                    "listen": ("127.0.0.1:0",),
+                    "host_keys": (self._directory / "ssh_host_ed25519_key", self._directory / "ssh_host_rsa_key"),
+                    "login_timeout": self._login_timeout,
+                    **self.limits,
+                }
             ),
             accounts={name: account for name, account in everybody.items() if name in (accounts or everybody)},
             upstreams={},

@@ -67,6 +67,7 @@ class Setup:
 state_dir = "{self.state}"
 
 [landing]
+min_free = "0B"
 listen = ["127.0.0.1:0"]
 host_keys = ["ssh_host_ed25519_key"]
 settle = "{self.settle}"

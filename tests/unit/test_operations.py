@@ -15,6 +15,7 @@ from relay.landing import codec, table
 from relay.landing.codec import Answer, Fields, Kind, Status
 from relay.landing.filesystem import Disk, Root
 from relay.landing.operations import MOST_HANDLES, Custody, Operations
+from relay.landing.room import Allowance, Floor, Room, measure
 from relay.model import Landing, RelayError
 
 CREATE = codec.OpenFlag.WRITE | codec.OpenFlag.CREATE | codec.OpenFlag.TRUNCATE
@@ -34,7 +35,14 @@ class Client:
         self.stopping = False
         self.full = False
         root = Root(self.landing, self.incoming, Disk())
-        self.operations = Operations(root, Custody("amperity", "s1", self._note, self._count, lambda: self.stopping))
+        self.free = 1 << 50
+        self.room = Room(
+            Allowance(file=1000, total=3000, entries=200),
+            lambda: measure((self.landing, self.incoming)),
+            Floor(lambda: self.free, 1000),
+        )
+        custody = Custody("amperity", "s1", self.room, self._note, self._count, lambda: self.stopping)
+        self.operations = Operations(root, custody)
 
     def _note(self, landing: Landing) -> None:
         if self.full:
@@ -206,6 +214,63 @@ def test_uploads_do_not_begin_while_stopping(client: Client) -> None:
     client.stopping = True
     assert "send the file again" in message(client.open("/uploads/second"))
     assert status(client.ask(Kind.CLOSE, string(handle))) == Status.OK
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(1001, "file_too_large"), (600, "quota_used_up")], ids=["one file", "all files"]
+)
+def test_a_write_without_room_fails_and_so_does_the_upload(client: Client, size: int, reason: str) -> None:
+    """The client hears of it at once and again at CLOSE, the log says why, and nothing is left (rule L8)."""
+    (client.landing / "uploads" / "before").write_bytes(bytes(2500))
+    handle = client.upload("/uploads/list.csv")
+    assert status(client.write(handle, bytes(size))) == Status.FAILURE
+    assert "earlier write" in message(client.write(handle, b"x"))
+    assert "not kept" in message(client.ask(Kind.CLOSE, string(handle)))
+    assert f'"reason": "{reason}"' in client.log.getvalue()
+    assert list(client.incoming.iterdir()) == []
+    assert client.noted == []
+
+
+def test_a_size_without_room_is_refused(client: Client) -> None:
+    """A client that sets the size first is told before it sends anything; the upload itself is not spoilt."""
+    handle = client.upload("/uploads/list.csv")
+    answer = client.ask(Kind.FSETSTAT, string(handle) + struct.pack(">IQ", 0x1, 1001))
+    assert message(answer) == "A file may have 1kB"
+    client.write(handle, b"short")
+    assert status(client.ask(Kind.CLOSE, string(handle))) == Status.OK
+
+
+def test_no_upload_and_no_directory_begins_without_room(client: Client) -> None:
+    """The client is told so in words, the operator in the log; what was there stays."""
+    (client.landing / "uploads" / "before").write_bytes(bytes(3000))
+    assert message(client.open("/uploads/list.csv")) == "The quota of 3kB is used up"
+    assert message(client.ask(Kind.MKDIR, string(b"/uploads/a") + bytes(4))) == "The quota of 3kB is used up"
+    assert client.log.getvalue().count('"landing.upload_refused"') == 2
+    assert [path.name for path in (client.landing / "uploads").iterdir()] == ["before"]
+
+
+def test_removing_and_aborting_make_room_at_once(client: Client) -> None:
+    """A client that clears up may go on (rule L8)."""
+    (client.landing / "uploads" / "before").write_bytes(bytes(2500))
+    first = client.upload("/uploads/first")
+    assert status(client.write(first, bytes(600))) == Status.FAILURE
+    client.ask(Kind.CLOSE, string(first))
+    client.ask(Kind.REMOVE, string(b"/uploads/before"))
+    for name in ("/uploads/second", "/uploads/third", "/uploads/third", "/uploads/third"):
+        handle = client.upload(name)
+        assert status(client.write(handle, bytes(1000))) == Status.OK
+        assert status(client.ask(Kind.CLOSE, string(handle))) == Status.OK
+
+
+def test_below_the_floor_uploads_wait_for_better_times(client: Client) -> None:
+    """Reading, removing and closing go on; an upload that would go on for long does not (rule L8)."""
+    handle = client.upload("/uploads/list.csv")
+    client.free = 999
+    assert "nearly full" in message(client.open("/uploads/second"))
+    client.write(handle, b"content")
+    assert status(client.ask(Kind.CLOSE, string(handle))) == Status.OK
+    assert status(client.ask(Kind.REMOVE, string(b"/uploads/list.csv"))) == Status.OK
+    assert client.log.getvalue().count('"disk.low"') == 1
 
 
 def test_wishes_about_a_file_are_accepted_and_ignored(client: Client) -> None:

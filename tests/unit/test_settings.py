@@ -1,19 +1,25 @@
-"""What every group of settings has in common: durations with units, nothing unknown, nothing changeable."""
+"""What every group of settings has in common: durations and sizes with units, nothing unknown, nothing changeable."""
 
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import ByteSize, ValidationError
 
-from relay.settings import Duration, Settings, format_duration, parse_duration
+from relay.settings import Duration, Settings, Size, format_duration, format_size, parse_duration, parse_size
 
 
 class Pause(Settings):
     """A group of settings with one duration."""
 
     length: Duration = timedelta(seconds=1)
+
+
+class Limit(Settings):
+    """A group of settings with one size."""
+
+    most: Size = ByteSize(1)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +74,29 @@ def test_an_error_does_not_repeat_the_input() -> None:
     with pytest.raises(ValidationError) as caught:
         Pause.model_validate({"length": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0B", 0), ("7B", 7), ("500kB", 500_000), ("20MB", 20_000_000), ("1.5GB", 1_500_000_000)]
+)
+def test_a_size_has_a_unit(text: str, size: int) -> None:
+    """A size is a number and one of B, kB, MB, GB, TB; a kB is 1000 bytes."""
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("wrong", [30, "30", "GB", "-5GB", "5 MB", "5Mb", "5KB", "1GiB", "1e3B", "٣B", "", None, True])
+def test_no_other_size_is_taken(wrong: object) -> None:
+    """Neither a bare number nor a unit that could be read in two ways."""
+    with pytest.raises(ValidationError, match="a size is a number with a unit"):
+        Limit.model_validate({"most": wrong})
+
+
+@given(st.integers(0, 10**15))
+def test_a_written_size_is_read_as_the_same(size: int) -> None:
+    """Nothing is lost between writing a size and reading it."""
+    assert parse_size(format_size(size)) == size
+
+
+def test_settings_write_sizes_as_text() -> None:
+    """In the largest unit that keeps it whole."""
+    assert Limit(most=ByteSize(2_500_000_000)).model_dump(mode="json") == {"most": "2500MB"}

@@ -13,6 +13,7 @@ from parts.descriptors import open_descriptors
 
 from relay.landing.codec import RefusedError
 from relay.landing.filesystem import Disk, Root
+from relay.landing.room import Allowance, Floor, Room, measure
 from relay.landing.upload import Upload
 from relay.model import Fingerprint, RelayError
 
@@ -27,6 +28,11 @@ class Account:
         self.landing.mkdir()
         self.incoming.mkdir()
         self.disk = Disk()
+        self.room = Room(
+            Allowance(file=1 << 50, total=1 << 50, entries=100),
+            lambda: measure((self.landing, self.incoming)),
+            Floor(lambda: 1 << 50, 0),
+        )
         self.noted: list[tuple[Fingerprint, int]] = []
         self._opened = ExitStack()
 
@@ -34,7 +40,7 @@ class Account:
         """Begin an upload."""
         root = Root(self.landing, self.incoming, self.disk)
         self._opened.callback(root.close)
-        upload = Upload(root, PATH, must_be_new=must_be_new, readable=readable)
+        upload = Upload(root, self.room, PATH, must_be_new=must_be_new, readable=readable)
         self._opened.callback(upload.discard)
         return upload
 
@@ -292,7 +298,7 @@ def test_cutting_off_what_came_too_early_leaves_no_gap(account: Account) -> None
 def test_an_offset_that_no_file_has_is_refused(account: Account, offset: int) -> None:
     """Not by a defect, and the upload is over."""
     upload = account.upload()
-    with pytest.raises(RefusedError, match="too large"):
+    with pytest.raises(RefusedError, match="A file may have"):
         write(upload, offset, b"xx")
     with pytest.raises(RefusedError):
         upload.commit(account.note)
