@@ -7,6 +7,7 @@ crash between a line and its tick repeats the line with the same `seq`.
 
 import asyncio
 import hashlib
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -54,6 +55,19 @@ class Announcer:
 
     def _shown(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return the fields as the log may show them: a segment's name can be sensitive in itself."""
-        if self._config.log.segment_names == "hash" and "segment" in fields:
-            return {**fields, "segment": hashlib.sha256(fields["segment"].encode()).hexdigest()[:12]}
-        return fields
+        if self._config.log.segment_names == "full":
+            return fields
+        return {name: _without_names(name, value) for name, value in fields.items()}
+
+
+def _without_names(field: str, value: object) -> object:
+    """Return a field's value with a hash for each segment's name; within words, names stand in “…”."""
+    if field == "segment":
+        return _hashed(str(value))
+    if field in {"detail", "hint"} and isinstance(value, str):
+        return re.sub("“([^”]*)”", lambda name: f"“{_hashed(name[1])}”", value)
+    return value
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]

@@ -28,7 +28,7 @@ from relay.landing import LandingServer
 from relay.log import Event, configure, emit
 from relay.model import RelayError
 from relay.notify import notify
-from relay.outbox import Outbox
+from relay.outbox import Outbox, Vigil
 from relay.spool import Spool
 from relay.store import Store
 
@@ -103,6 +103,7 @@ class Daemon:
         self._told_to_stop = asyncio.Event()
         self._announcer = Announcer(store, committed, config)
         self._outbox = Outbox(config, spool, store, random=random, now=_now)
+        self._vigil = Vigil(config, store, now=_now)
         self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now)
         self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set)
 
@@ -115,7 +116,7 @@ class Daemon:
                 stages.create_task(self._announcer.run())
                 intake = stages.create_task(self._intake.run())
                 outbox = stages.create_task(self._outbox.run())
-                upkeep = [stages.create_task(self._beat()), stages.create_task(self._sweep())]
+                upkeep = [stages.create_task(it) for it in (self._vigil.run(), self._beat(), self._sweep())]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
                 notify("READY=1")
                 await self._told_to_stop.wait()
@@ -157,7 +158,7 @@ class Daemon:
         # Where it listens, its host keys and its state belong to the process: they change by restart.
         self._config = replace(config, state_dir=self._config.state_dir)
         self._spool.prepare(config.accounts)
-        for stage in (self._landing, self._intake, self._outbox, self._announcer):
+        for stage in (self._landing, self._intake, self._outbox, self._vigil, self._announcer):
             stage.reload(self._config)
 
     async def _beat(self) -> None:

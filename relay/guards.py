@@ -1,18 +1,19 @@
 """When a list is held for a person: pure judgement of one segment's counts against its history and a policy.
 
 A held list costs a day; a wrong list that replaces a segment texts or omits real people. So a guard errs on holding,
-names its reason and its figures, and leaves yesterday's list live.
+names its reason and its figures, and leaves yesterday's list live. Segments' names stand in “…” in what it says, so
+that a log which is not to show them can tell them from the rest.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated, Literal
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from relay.model import DeliveryState, Draft, Hold, HoldReason, Report
-from relay.settings import Settings
+from relay.settings import Duration, Settings
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,6 +25,10 @@ class GuardPolicy(Settings):
     """Ratios are judged only from this many rows: of the list last sent for `max_shrink`, of the new one otherwise."""
     max_shrink: Ratio = 0.5
     """Hold as `shrunk` a list that lacks more than this share of the rows last sent for its segment."""
+    max_growth: Annotated[float, Field(ge=1)] = 10
+    """Hold as `grew` a list of more than so many times the rows last sent for its segment."""
+    warn_growth: Annotated[float, Field(ge=1)] = 2
+    """Warn in the log of a list of more than so many times the rows last sent, and send it."""
     max_rejected: Ratio = 0.05
     """Hold as `rejected_rows` when more than this share of a segment's rows, empty ones aside, is rejected."""
     max_empty: Ratio = 0.5
@@ -35,6 +40,24 @@ class GuardPolicy(Settings):
     same_day: Literal["hold", "send", "supersede"] = "hold"
     """What to do with a second, different list of a segment on one date: ask, send both in order, or replace the first
     while it is unsent."""
+    near_duplicate_name: Literal["hold", "send"] = "hold"
+    """What to do with a new segment whose name equals a known one's but for case, blanks, `_` and `-`: it is more
+    often a slip of the pen than a second segment."""
+    new_segment: Literal["send", "hold"] = "send"
+    """What to do with the first list of any other new segment."""
+    remind_after: tuple[Duration, ...] = (timedelta(days=2), timedelta(days=7))
+    """When to say again that a held list or a quarantined export still waits for a person."""
+
+    @field_validator("remind_after")
+    @classmethod
+    def _in_order(cls, remind_after: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        return tuple(sorted(remind_after))
+
+    @model_validator(mode="after")
+    def _warning_comes_first(self) -> Self:
+        if self.warn_growth > self.max_growth:
+            raise ValueError("warn_growth is above max_growth, so that nothing would ever be warned of")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +77,14 @@ class History:
     """What is known about a segment at the moment of judging.
 
     `last_sent_rows` is None where no list of it was ever sent. `earlier` holds the lists in effect, newest first.
+    `is_new` says that no list of it was sent and none is on its way; `similar` then has the names in use that equal
+    its own but for case, blanks, `_` and `-`.
     """
 
     last_sent_rows: int | None
     earlier: Sequence[Earlier] = ()
+    is_new: bool = False
+    similar: Sequence[str] = ()
 
     def on(self, day: date) -> tuple[Earlier, ...]:
         """The lists in effect for `day`, newest first."""
@@ -92,10 +119,13 @@ def judge(draft: Draft, report: Report, history: History, day: date, policy: Gua
     guards: tuple[Callable[[], Hold | None], ...] = (
         lambda: _empty(draft, history),
         lambda: _oversize(draft, policy),
+        lambda: _near_duplicate_name(draft, history, policy),
+        lambda: _new_segment(draft, history, policy),
         lambda: _rejected(draft, report, policy),
         lambda: _empty_identifiers(draft, policy),
         lambda: _suspect(draft, policy),
         lambda: _shrunk(draft, history, policy),
+        lambda: _grew(draft, history, policy),
         lambda: _same_day(history.on(day), policy),
     )
     return next((hold for guard in guards if (hold := guard()) is not None), None)
@@ -173,6 +203,56 @@ def _shrunk(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:
         f"{rows:,} rows, last sent {last:,}, −{_percent(1 - rows / last)}, limit −{_percent(policy.max_shrink)}",
         "The list last sent stays live. If this one is right, `relay release` it; if it was a test or a part, "
         "`relay discard` it.",
+    )
+
+
+def growth(draft: Draft, history: History, policy: GuardPolicy) -> str | None:
+    """Return the figures of a list that grew so much that it is worth a warning, None for any other (rule G9)."""
+    if not _has_grown(draft, history, policy.warn_growth, policy):
+        return None
+    return f"{_times(draft, history)}, held above {policy.max_growth:g} times"
+
+
+def _grew(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:
+    if not _has_grown(draft, history, policy.max_growth, policy):
+        return None
+    return Hold(
+        HoldReason.GREW,
+        f"{_times(draft, history)}, limit {policy.max_growth:g} times",
+        "The list last sent stays live. If the segment really is that large now, `relay release` it; otherwise correct "
+        "the query in Amperity, then `relay discard` this one.",
+    )
+
+
+def _has_grown(draft: Draft, history: History, times: float, policy: GuardPolicy) -> bool:
+    rows, last = draft.counts.rows_out, history.last_sent_rows
+    return last is not None and rows >= policy.min_rows and rows > times * last
+
+
+def _times(draft: Draft, history: History) -> str:
+    rows, last = draft.counts.rows_out, history.last_sent_rows or 1
+    return f"{rows:,} rows, last sent {last:,}, {rows / last:,.1f} times as many"
+
+
+def _near_duplicate_name(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:
+    if not history.similar or policy.near_duplicate_name != "hold":
+        return None
+    known = " and ".join(f"“{name}”" for name in history.similar)
+    return Hold(
+        HoldReason.NEAR_DUPLICATE_NAME,
+        f"“{draft.segment}” is new, and in use is {known}, the same but for case, blanks, _ or -",
+        "If the new name is a slip, set it right in Amperity (or in `segment.rename`), have the export sent again, and "
+        "`relay discard` this one. If it is a segment of its own, `relay release` it.",
+    )
+
+
+def _new_segment(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:
+    if not history.is_new or policy.new_segment != "hold":
+        return None
+    return Hold(
+        HoldReason.NEW_SEGMENT,
+        f"{draft.counts.rows_out:,} rows of “{draft.segment}”, of which no list was sent before",
+        "Sending it makes a new segment at Attentive: `relay release` it if that is meant, or `relay discard` it.",
     )
 
 

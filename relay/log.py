@@ -48,10 +48,13 @@ class Event(StrEnum):
     EXPORT_ACCEPTED = "export.accepted"
     EXPORT_DUPLICATED = "export.duplicated"
     EXPORT_QUARANTINED = "export.quarantined"
+    EXPORT_OVERDUE = "export.overdue"
     EXPORT_REQUEUED = "export.requeued"
     EXPORT_DISCARDED = "export.discarded"
     DELIVERY_QUEUED = "delivery.queued"
     DELIVERY_HELD = "delivery.held"
+    DELIVERY_GROWN = "delivery.grown"
+    DELIVERY_OVERDUE = "delivery.overdue"
     DELIVERY_RELEASED = "delivery.released"
     DELIVERY_SENDING = "delivery.sending"
     DELIVERY_SENT = "delivery.sent"
@@ -62,6 +65,7 @@ class Event(StrEnum):
     DELIVERY_SUPERSEDED = "delivery.superseded"
     DELIVERY_DUPLICATED = "delivery.duplicated"
     DELIVERY_DISCARDED = "delivery.discarded"
+    SEGMENT_DISAPPEARED = "segment.disappeared"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
     DISK_LOW = "disk.low"
@@ -111,6 +115,7 @@ FIELDS: Final[dict[str, str]] = {
     "seq": "number of the transition in the history; a line repeated after a crash has the same one",
     "session": "the landing zone's session",
     "sha256": "SHA-256 of the content",
+    "since": "since when it has waited",
     "state": "the state reached",
     "suspect": "rows whose number does not exist",
     "upstream": "the upstream",
@@ -185,6 +190,9 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.EXPORT_QUARANTINED: _entry(
         "error", "an export cannot be used and waits for a person", _EXPORT + " reason detail hint"
     ),
+    Event.EXPORT_OVERDUE: _entry(
+        "error", "an export has been quarantined for days and still waits for a person", _EXPORT + " reason hint since"
+    ),
     Event.EXPORT_REQUEUED: _entry("info", "a person wants an export judged again", _EXPORT + " operator", "reason"),
     Event.EXPORT_DISCARDED: _entry("info", "a person discarded an export", _EXPORT + " operator", "reason"),
     Event.DELIVERY_QUEUED: _entry(
@@ -198,6 +206,16 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "a list waits for a person; the list last sent stays live",
         _DELIVERY + " reason detail hint " + _ROWS,
         optional="previous_rows remote_name operator",
+    ),
+    Event.DELIVERY_GROWN: _entry(
+        "warning",
+        "a list is sent that is much longer than the one last sent",
+        _DELIVERY + " remote_name detail rows_out previous_rows",
+    ),
+    Event.DELIVERY_OVERDUE: _entry(
+        "error",
+        "a list has been held for days and still waits for a person; the list last sent stays live",
+        _DELIVERY + " reason detail hint since",
     ),
     Event.DELIVERY_RELEASED: _entry(
         "info", "a person released a held list", _DELIVERY + " operator remote_name", "reason"
@@ -232,6 +250,11 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "info", "the same list is already there for this date; nothing is sent", _DELIVERY + " other list_date"
     ),
     Event.DELIVERY_DISCARDED: _entry("info", "a person discarded a list", _DELIVERY + " operator", "reason"),
+    Event.SEGMENT_DISAPPEARED: _entry(
+        "warning",
+        "an export came without a segment that came with its others the last time; that segment's list stays as it is",
+        _EXPORT + " segment other",
+    ),
     Event.UPSTREAM_SUSPENDED: _entry(
         "error", "nothing is sent to an upstream until it is well again", "seq upstream reason detail hint due_at state"
     ),

@@ -65,15 +65,18 @@ class DeliveryState(StrEnum):
 
 
 class HoldReason(StrEnum):
-    """Why a list waits for a person (rules G1 to G9)."""
+    """Why a list waits for a person (rules G1 to G11)."""
 
     SHRUNK = "shrunk"
+    GREW = "grew"
     EMPTY = "empty"
     REJECTED_ROWS = "rejected_rows"
     EMPTY_IDENTIFIERS = "empty_identifiers"
     SUSPECT_ROWS = "suspect_rows"
     OVERSIZE = "oversize"
     SAME_DAY = "same_day"
+    NEAR_DUPLICATE_NAME = "near_duplicate_name"
+    NEW_SEGMENT = "new_segment"
     STALE = "stale"
     OPERATOR = "operator"
 
@@ -234,10 +237,12 @@ class Hold:
 class Queue:
     """Verdict: the list goes out, and overtakes what is unsent of its segment from earlier dates (rule D7).
 
-    `replace_same_day` says that it overtakes what is unsent from its own date, too.
+    `replace_same_day` says that it overtakes what is unsent from its own date, too. `growth` are the figures of a list
+    that is much longer than the one last sent, though not so much that it is held (rule G9).
     """
 
     replace_same_day: bool = False
+    growth: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from relay.cli.listing import ListedRow, print_heading, print_listing, print_wra
 from relay.cli.pasting import ways_out
 from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.tables import as_text
+from relay.log import Event
 from relay.model import Arrival, Delivery, Export, Report, SegmentCounts, Transition
 
 _FILES_NAMED: Final = 6
@@ -185,7 +186,8 @@ def _circumstances(transition: Transition) -> str:
         ("{remote_name}", "remote_name"),
         ("see {other}", "other"),
     )
-    return ", ".join(words.format_map(fields) for words, name in told if fields.get(name))
+    whose = [f"“{fields['segment']}”"] if transition.event == Event.SEGMENT_DISAPPEARED else []
+    return ", ".join([*whose, *(words.format_map(fields) for words, name in told if fields.get(name))])
 
 
 def _reason(transition: Transition) -> str:

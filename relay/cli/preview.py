@@ -207,6 +207,8 @@ def _remarks(verdict: Verdict) -> list[str]:
             return [f"{reason}: {detail}", hint]
         case Duplicate(other):
             return [f"the same list is already there for today: {other}"]
+        case Queue(growth=str(growth)):
+            return [f"grew: {growth}"]
         case Overtaken(other):
             return [f"a newer list is already there: {other}"]
         case _:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from relay.guards import GuardPolicy, History, find_twin, judge
+from relay.guards import GuardPolicy, History, find_twin, growth, judge
 from relay.model import Draft, Duplicate, Hold, Overtaken, Queue, Report, Skip, Verdict
 
 
@@ -26,4 +26,4 @@ def plan(  # every argument is a fact that the verdict depends on
     if draft.counts.rows_out and (twin := find_twin(draft, history, day)):
         return Duplicate(twin.delivery_id)
     hold: Hold | None = judge(draft, report, history, day, policy)
-    return hold or Queue(replace_same_day=policy.same_day == "supersede")
+    return hold or Queue(policy.same_day == "supersede", growth(draft, history, policy))

@@ -16,6 +16,7 @@ from relay.store.decisions import DecisionVerbs
 from relay.store.exports import ExportVerbs
 from relay.store.migrating import is_up_to_date, migrate
 from relay.store.reading import ReadingVerbs
+from relay.store.reminders import ReminderVerbs
 from relay.store.sending import SendingVerbs
 from relay.store.suspensions import SuspensionVerbs
 
@@ -26,7 +27,7 @@ def _nothing() -> None:
     pass
 
 
-class Store(ArrivalVerbs, ExportVerbs, SendingVerbs, DecisionVerbs, SuspensionVerbs, ReadingVerbs):
+class Store(ArrivalVerbs, ExportVerbs, SendingVerbs, DecisionVerbs, SuspensionVerbs, ReminderVerbs, ReadingVerbs):
     """The door to the database. Threads may share one; several processes may each open their own.
 
     Every verb blocks: call it in a thread from the event loop.

@@ -8,6 +8,7 @@ from typing import Any
 
 from relay.guards import History
 from relay.lifecycle import ExportEvent
+from relay.log import Event
 from relay.model import (
     Acceptance,
     Delivery,
@@ -25,8 +26,8 @@ from relay.model import (
 from relay.naming import delivery_id
 from relay.rewrite.report import dump_report
 from relay.store.journal import Transaction
-from relay.store.moves import bear_delivery, move_export
-from relay.store.segments import give_name, history_of, supersede_older
+from relay.store.moves import bear_delivery, facts_of_delivery, facts_of_export, move_export
+from relay.store.segments import came_before, give_name, history_of, supersede_older
 
 
 def accept_export(
@@ -41,7 +42,7 @@ def accept_export(
     Raises:
         IllegalTransitionError: the export is not `received`.
     """
-    move_export(
+    accepted = move_export(
         transaction,
         export,
         ExportEvent.ACCEPTED,
@@ -53,8 +54,18 @@ def accept_export(
         report=dump_report(report),
         delays=acceptance.delays,
     )
+    _miss_segments(transaction, accepted, report, acceptance)
     planned = (_plan_draft(transaction, export, draft, acceptance, plan) for draft in report.drafts)
     return [delivery for delivery in planned if delivery is not None]
+
+
+def _miss_segments(transaction: Transaction, export: Export, report: Report, acceptance: Acceptance) -> None:
+    """Warn of each segment that came together with one of these the last time, and now does not (rule G13)."""
+    present = {draft.segment for draft in report.drafts}
+    before = came_before(transaction.connection, acceptance, export.route, present)
+    for missed in {it.segment: it for it in before if it.segment not in present}.values():
+        facts = facts_of_export(export) | {"segment": missed.segment, "other": missed.id}
+        transaction.record(Event.SEGMENT_DISAPPEARED, export.id, export.state, facts)
 
 
 def _plan_draft(
@@ -74,8 +85,8 @@ def _plan_draft(
     )
     new = partial(_new_delivery, export, draft, acceptance, history, transaction.now)
     match plan(draft, history):
-        case Queue(replace_same_day):
-            return _queue(transaction, new, acceptance, replaces_same_day=replace_same_day)
+        case Queue(replace_same_day, growth):
+            return _queue(transaction, new, acceptance, replaces_same_day=replace_same_day, growth=growth)
         case Hold(reason, detail, hint):
             return bear_delivery(transaction, new(DeliveryState.HELD, reason=reason, detail=detail, hint=hint))
         case Duplicate(other_id):
@@ -87,7 +98,12 @@ def _plan_draft(
 
 
 def _queue(
-    transaction: Transaction, new: Callable[..., Delivery], acceptance: Acceptance, *, replaces_same_day: bool
+    transaction: Transaction,
+    new: Callable[..., Delivery],
+    acceptance: Acceptance,
+    *,
+    replaces_same_day: bool,
+    growth: str | None,
 ) -> Delivery:
     """Make the delivery with its name, and let it take the place of what it overtakes."""
     name = give_name(transaction, acceptance.upstream, acceptance.client_domain, acceptance.list_date)
@@ -99,6 +115,9 @@ def _queue(
         due_at=transaction.now,
     )
     bear_delivery(transaction, queued, replaces_same_day=replaces_same_day)
+    if growth is not None:
+        facts = facts_of_delivery(queued) | {"detail": growth}
+        transaction.record(Event.DELIVERY_GROWN, queued.id, queued.state, facts)
     supersede_older(transaction, queued, replaces_same_day=replaces_same_day)
     return queued
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0001"
+VERSION: Final = "0002"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -40,6 +40,9 @@ def _state(of: type[StrEnum], name: str) -> Enum:
 def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default="0")
 
+
+FOLDED_SEGMENT: Final = text("lower(replace(replace(replace(segment, ' ', ''), '_', ''), '-', ''))")
+"""A segment's name without what a near-duplicate may differ in (rule G10). An index is used only for this very text."""
 
 _SEGMENT: Final = ("upstream", "client_domain", "segment")
 """What tells one segment from another (rule D3)."""
@@ -150,6 +153,7 @@ deliveries: Final = Table(
     # Rule D1: no name twice at an upstream.
     UniqueConstraint("upstream", "remote_name"),
     Index("deliveries_of_segment", *_SEGMENT, "landed_at", "place"),
+    Index("deliveries_by_folded_name", "upstream", "client_domain", FOLDED_SEGMENT),
     # Rule D8: one at a time.
     Index("deliveries_sending_once", *_SEGMENT, unique=True, sqlite_where=text("state = 'sending'")),
     Index("deliveries_by_state", "state", "due_at"),

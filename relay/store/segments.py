@@ -4,20 +4,34 @@ A segment belongs to an upstream and a client domain (rule D3). Its lists stand 
 and those that landed at one instant in the order in which they were planned; "newer" and "older" mean that order.
 """
 
+import re
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Date, FromClause, Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Select,
+    String,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.guards import Earlier, History
 from relay.lifecycle import IN_EFFECT, WAITING, DeliveryEvent
-from relay.model import Delivery, DeliveryState
+from relay.model import Acceptance, Delivery, DeliveryState
 from relay.naming import remote_name
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery
 from relay.store.rows import delivery_of
-from relay.store.schema import deliveries, file_numbers
+from relay.store.schema import FOLDED_SEGMENT, deliveries, file_numbers
 
 IN_LINE: Final = IN_EFFECT - {DeliveryState.HELD}
 """A list in one of these is on its way to the upstream, or there."""
@@ -71,7 +85,48 @@ def history_of(
         )
         .order_by(deliveries.c.place.desc()),
     )
-    return History(last_sent_rows, tuple(map(_earlier, earlier)))
+    is_new = connection.scalar(select(deliveries.c.id).where(*of_segment, deliveries.c.state.in_(IN_LINE))) is None
+    return History(
+        last_sent_rows,
+        tuple(map(_earlier, earlier)),
+        is_new=is_new,
+        similar=_similar(connection, upstream, client_domain, segment) if is_new else (),
+    )
+
+
+def _similar(connection: Connection, upstream: str, client_domain: str, segment: str) -> tuple[str, ...]:
+    """Return the names in use that equal `segment` but for case, blanks, `_` and `-` (rule G10)."""
+    folded = re.sub(r"[ _-]", "", segment).lower()
+    in_use = select(deliveries.c.segment).where(
+        deliveries.c.upstream == upstream,
+        deliveries.c.client_domain == client_domain,
+        literal_column(FOLDED_SEGMENT.text, String) == folded,
+        deliveries.c.state.in_(IN_LINE),
+    )
+    return tuple(connection.scalars(in_use.distinct().order_by(deliveries.c.segment)))
+
+
+def came_before(
+    connection: Connection, acceptance: Acceptance, route: str, segments: Collection[str]
+) -> list[Delivery]:
+    """Return every list of the newest earlier exports of the route in which any of `segments` came."""
+    before = {_export_before(connection, acceptance, route, segment) for segment in segments} - {None}
+    return _deliveries(connection, select(deliveries).where(deliveries.c.export_id.in_(before)))
+
+
+def _export_before(connection: Connection, acceptance: Acceptance, route: str, segment: str) -> str | None:
+    newest = (
+        select(deliveries.c.export_id)
+        .where(
+            deliveries.c.upstream == acceptance.upstream,
+            deliveries.c.client_domain == acceptance.client_domain,
+            deliveries.c.segment == segment,
+            deliveries.c.route == route,
+            deliveries.c.landed_at < acceptance.landed_at,
+        )
+        .order_by(deliveries.c.landed_at.desc(), deliveries.c.place.desc())
+    )
+    return connection.scalar(newest.limit(1))
 
 
 def give_name(transaction: Transaction, upstream: str, client_domain: str, day: date) -> str:

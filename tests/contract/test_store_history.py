@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parts.books import PERSON, START, UPSTREAM, Books, draft
+from parts.books import PERSON, ROUTE, START, UPSTREAM, Books, draft
 
 from relay.log import CATALOGUE, Event
 from relay.model import Decision, Duplicate, Hold, HoldReason, Overtaken, Queue, Transition, Verdict
 
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
-MOVED = {event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "upstream"}}
+MOVED = {event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "segment", "upstream"}}
 """The events that are transitions."""
 
 
@@ -27,6 +27,7 @@ def live_through_everything(books: Books) -> list[Transition]:
     """Use every verb that moves something in every way that it can be used; return the history."""
     _arrivals_and_exports(books)
     _deliveries(books)
+    _noticing(books)
     books.store.suspend(UPSTREAM, "login_refused", "password", "ask them", books.now, books.now)
     books.store.resume(UPSTREAM, "mel", books.now)
     return books.store.unlogged()
@@ -68,6 +69,14 @@ def _deliveries(books: Books) -> None:
     books.discard(twins[1])
 
 
+def _noticing(books: Books) -> None:
+    books.store.quarantine(books.receive().id, "cut_off", "line 7", "have it sent again", books.now)
+    books.accept(books.receive(), draft(1, segment="stays"), draft(2, segment="leaves"))
+    books.wait(timedelta(days=2))
+    books.accept(books.receive(), draft(1, segment="stays", rows=3000), plan=lambda *_: Queue(growth="3 times"))
+    books.store.remind({ROUTE: [timedelta(days=2)]}, books.now)
+
+
 def test_every_transition_has_the_fields_of_its_line(books: Books) -> None:
     """What the catalogue requires, nothing that it does not list, no `seq`, and no value that JSON cannot hold."""
     history = live_through_everything(books)
@@ -102,7 +111,7 @@ def test_a_line_says_what_is_known(books: Books) -> None:
     assert by_event["delivery.recovered"]["due_at"] == "2026-11-23T06:02:00.000000Z"
     assert by_event["delivery.failed"]["reason"] == "name_taken"
     assert by_event["delivery.duplicated"]["list_date"] == "2026-11-23"
-    assert by_event["upstream.suspended"]["due_at"] == "2026-11-25T06:03:00.000000Z"
+    assert by_event["upstream.suspended"]["due_at"] == "2026-11-27T06:03:00.000000Z"
     assert by_event["upstream.resumed"]["operator"] == "mel"
 
 

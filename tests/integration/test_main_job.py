@@ -222,7 +222,12 @@ def test_the_log_is_json_and_may_hide_segment_names(setup: Setup) -> None:
     with Service(setup) as service:
         upload(service, VIP)
         sent = service.wait_for("delivery.sent")
-        assert sent["segment"] == hashlib.sha256(b"VIP").hexdigest()[:12]
+        hashed = hashlib.sha256(b"VIP").hexdigest()[:12]
+        assert sent["segment"] == hashed
+        upload(service, VIP.replace(b",VIP", b",vip"), name="/uploads/another.csv")
+        held = service.wait_for("delivery.held")
+        assert held["reason"] == "near_duplicate_name"
+        assert f"in use is “{hashed}”" in held["detail"]
         service.stop()
         assert not service.named("not JSON")
         assert all({"timestamp", "level", "event"} <= set(line) for line in service.lines)

@@ -6,11 +6,13 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from parts.canary import assert_no_person
 from parts.host import Host, a_host, configure, run
+from parts.people import people
 from parts.service import RELAY
 
 GOOD = b"given_name,phone,segment_name\nAda,(212) 555-0101,VIP\nBen,+1 212 555 0102,VIP\nCleo,2125550103,Lapsed\n"
@@ -55,6 +57,22 @@ def test_it_compares_with_what_was_last_sent(host: Host, export: Path) -> None:
         it.split() for it in said.stdout.splitlines()
     ]
     assert (host.books.store.exports(), host.books.store.deliveries()) == before
+
+
+def test_it_warns_of_growth_and_of_a_name_like_another(host: Host, export: Path) -> None:
+    """A list that grew somewhat would be sent, with a warning; one whose name is nearly a known one would be held."""
+    host.books.now -= timedelta(days=1)
+    host.send(segment="lapsed", rows=1_000)
+    export.write_bytes(b"phone,segment_name\n" + b"".join(f"{it.phone},VIP\n".encode() for it in people(300)))
+    host.send(segment="VIP", rows=100)
+    assert "grew: 300 rows, last sent 100, 3.0 times as many" in preview_of(host, export)
+    export.write_bytes(GOOD)
+    assert "near_duplicate_name: “Lapsed” is new, and in use is “lapsed”" in preview_of(host, export)
+
+
+def preview_of(host: Host, export: Path) -> str:
+    """What the preview says, its lines joined."""
+    return " ".join(host.run("preview", str(export), "--route", "sirendenim").stdout.split())
 
 
 def test_the_same_list_again_is_a_duplicate(host: Host, export: Path) -> None:

@@ -1,10 +1,12 @@
 """When a list is held: every guard at, below and above its bounds."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import pytest
+from pydantic import ValidationError
 
-from relay.guards import Earlier, GuardPolicy, History, find_twin, judge
+from relay.guards import Earlier, GuardPolicy, History, find_twin, growth, judge
 from relay.model import DeliveryState, Draft, Hold, HoldReason, Report, SegmentCounts
 
 TODAY = date(2026, 11, 23)
@@ -260,3 +262,59 @@ def test_newer_is_what_landed_later_and_is_not_held(state: DeliveryState, later_
     """Only a list on its way or there overtakes one that is judged late (rule D7)."""
     other = earlier(state, landed_at=LANDED_AT + later_by)
     assert History(1000, [other]).newer_than(LANDED_AT) is (other if found else None)
+
+
+@pytest.mark.parametrize(("rows", "reason"), [(10_000, None), (10_001, HoldReason.GREW)])
+def test_grew_begins_above_ten_times_what_was_sent(rows: int, reason: HoldReason | None) -> None:
+    """Ten times as many may be, one row more is held (guard G9)."""
+    assert held(draft(rows), History(1000)) is reason
+
+
+def test_a_list_that_grew_is_held_with_its_figures() -> None:
+    """The operator reads how large, against what, and what the limit is."""
+    hold = judged(draft(48_000), History(1_200))
+    assert hold is not None
+    assert hold.detail == "48,000 rows, last sent 1,200, 40.0 times as many, limit 10 times"
+
+
+def test_a_small_list_may_grow_as_it_likes() -> None:
+    """From 3 rows to 99 is no event (`min_rows`)."""
+    assert held(draft(99), History(3)) is None
+    assert growth(draft(99), History(3), GuardPolicy()) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [(2_000, None), (2_001, "2,001 rows, last sent 1,000, 2.0 times as many, held above 10 times")],
+)
+def test_growth_is_warned_of_above_twice(rows: int, words: str | None) -> None:
+    """Twice as many is nothing to say, one row more is."""
+    assert growth(draft(rows), History(1000), GuardPolicy()) == words
+
+
+def test_a_warning_above_the_limit_is_refused() -> None:
+    """It would never be given."""
+    with pytest.raises(ValidationError, match="warn_growth is above max_growth"):
+        GuardPolicy(max_growth=1.5)
+
+
+def test_a_new_name_like_a_known_one_is_held_and_names_it() -> None:
+    """A slip in a name would make a second segment, and leave the first as it was (guard G10)."""
+    hold = judged(draft(), History(None, is_new=True, similar=("vip", "V-I-P")))
+    assert hold is not None
+    assert hold.reason is HoldReason.NEAR_DUPLICATE_NAME
+    assert hold.detail == "“VIP” is new, and in use is “vip” and “V-I-P”, the same but for case, blanks, _ or -"
+
+
+def test_a_near_duplicate_may_be_sent_by_setting() -> None:
+    """Somebody may really have both."""
+    policy = GuardPolicy(near_duplicate_name="send")
+    assert held(draft(), History(None, is_new=True, similar=("vip",)), policy=policy) is None
+
+
+@pytest.mark.parametrize(("new_segment", "reason"), [("send", None), ("hold", HoldReason.NEW_SEGMENT)])
+def test_a_new_segment_is_held_only_by_setting(new_segment: Literal["send", "hold"], reason: HoldReason | None) -> None:
+    """By default a segment's first list is sent (guard G11)."""
+    policy = GuardPolicy(new_segment=new_segment)
+    assert held(draft(), History(None, is_new=True), policy=policy) is reason
+    assert held(draft(), History(1000), policy=policy) is None

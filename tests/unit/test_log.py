@@ -20,7 +20,7 @@ from relay.log import CATALOGUE, FIELDS, Event, configure, emit
 PACKAGE = Path(relay.__file__).parent
 ALWAYS = {"timestamp", "level", "event"}
 # Conditions and the like, which are no participle in -ed: they are named as a whole.
-IRREGULAR = {"low", "ready", "heartbeat", "draining", "withdrawn", "held", "sent", "sending"}
+IRREGULAR = {"low", "ready", "heartbeat", "draining", "withdrawn", "held", "sent", "sending", "grown", "overdue"}
 
 
 @pytest.fixture

@@ -122,3 +122,9 @@ def test_no_row_left_of_a_sent_segment_is_held() -> None:
 def test_no_row_left_of_an_unknown_segment_is_only_reported() -> None:
     """There is nothing to send and nothing to protect (rule G2)."""
     assert verdict_on(draft(rows=0), History(None)) == Skip()
+
+
+def test_a_list_that_grew_somewhat_is_queued_with_a_warning() -> None:
+    """It goes out, and the log says how much it grew (rule G9)."""
+    verdict = verdict_on(draft(rows=3_000), History(1_000))
+    assert verdict == Queue(growth="3,000 rows, last sent 1,000, 3.0 times as many, held above 10 times")

@@ -1,0 +1,35 @@
+"""What must be said although nothing happens: it is the clock that makes it due."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from relay.config import Config
+from relay.store import Store
+
+_LOOK_EVERY_SECONDS: Final = 15.0
+
+
+class Vigil:
+    """Looks at the clock four times a minute. What was said already is in the store, so a restart repeats nothing."""
+
+    def __init__(self, config: Config, store: Store, *, now: Callable[[], datetime]) -> None:
+        self._config = config
+        self._store = store
+        self._now = now
+
+    def reload(self, config: Config) -> None:
+        """Use `config` from the next look on."""
+        self._config = config
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Say what is due by now."""
+        after = {route.name: route.guards.remind_after for route in self._config.routes.values()}
+        self._store.remind(after, self._now())
