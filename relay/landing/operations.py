@@ -129,6 +129,10 @@ class Operations:
             raise RefusedError(Status.PERMISSION_DENIED, "This handle is not open for writing")
         return upload
 
+    def _open_upload(self, path: RemotePath) -> Upload | None:
+        """Return this session's own upload of a path, the last one begun: nobody else sees it (rule L9)."""
+        return next((upload for upload in reversed(self.uploads) if upload.path == path), None)
+
     # Files
 
     def open(self, fields: Fields) -> Answer:
@@ -253,17 +257,22 @@ class Operations:
     # Attributes: of what a client wishes only the size of an open upload is granted, the rest is accepted and ignored
 
     def stat(self, fields: Fields) -> Answer:
-        """STAT and LSTAT, which are the same where there are no links."""
-        return codec.attributes(self._root.stat(remote_path(fields.string())))
+        """STAT and LSTAT, which are the same where there are no links; sshfs also asks for what it has just begun."""
+        path = remote_path(fields.string())
+        upload = self._open_upload(path)
+        return codec.attributes(upload.stat() if upload else self._root.stat(path))
 
     def fstat(self, fields: Fields) -> Answer:
         """FSTAT."""
         return codec.attributes(self._open_handle(fields.string()).stat())
 
     def setstat(self, fields: Fields) -> Answer:
-        """SETSTAT: nothing, but not for what is not there, and not for a size (rule L3)."""
-        self._root.stat(remote_path(fields.string()))
-        if fields.size_attribute() is not None:
+        """SETSTAT: the size of an open upload, and for what has landed nothing (rule L3)."""
+        path, size = remote_path(fields.string()), fields.size_attribute()
+        if upload := self._open_upload(path):
+            return self._set_size(upload, size)
+        self._root.stat(path)
+        if size is not None:
             raise RefusedError(Status.OP_UNSUPPORTED, "The size of a file that has landed stays as it is")
         return codec.OK
 
@@ -271,8 +280,13 @@ class Operations:
         """FSETSTAT: the size of an open upload."""
         handle = fields.string()
         self._open_handle(handle)
-        if (size := fields.size_attribute()) is not None:
-            self._upload(handle).truncate(size)
+        size = fields.size_attribute()
+        return codec.OK if size is None else self._set_size(self._upload(handle), size)
+
+    @staticmethod
+    def _set_size(upload: Upload, size: int | None) -> Answer:
+        if size is not None:
+            upload.truncate(size)
         return codec.OK
 
     def statvfs(self, fields: Fields) -> Answer:

@@ -142,7 +142,8 @@ def test_a_file_appears_with_its_close_and_not_before(zone: LandingZone) -> None
     with raw(zone) as client:
         handle = client.open(b"/uploads/list.csv").handle
         client.write(handle, 0, LIST)
-        assert client.ask(17, string(b"/uploads/list.csv")).status == 2
+        with raw(zone) as other:
+            assert other.ask(17, string(b"/uploads/list.csv")).status == 2
         assert (zone.visible(), len(zone.incoming())) == ({}, 1)
         assert client.close(handle).status == 0
         assert (zone.visible(), zone.incoming()) == ({"/uploads/list.csv": LIST}, [])

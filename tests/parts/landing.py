@@ -72,6 +72,7 @@ class LandingZone:
         self._directory.mkdir(parents=True, exist_ok=True)
         write_key(self.key)
         write_key(self._directory / "ssh_host_ed25519_key")
+        write_key(self._directory / "ssh_host_ecdsa_key", asyncssh.generate_private_key("ecdsa-sha2-nistp256"))
         write_key(self._directory / "ssh_host_rsa_key", _host_rsa_key())
         (self._directory / "amperity.hash").write_text(_password_hash(), encoding="ascii")
         self.config = self.settings()
@@ -114,7 +115,7 @@ class LandingZone:
             landing=LandingSettings.model_validate(
                 {
                     "listen": ("127.0.0.1:0",),
-                    "host_keys": (self._directory / "ssh_host_ed25519_key", self._directory / "ssh_host_rsa_key"),
+                    "host_keys": self._host_keys(),
                     "login_timeout": self._login_timeout,
                     **self.limits,
                 }
@@ -127,6 +128,13 @@ class LandingZone:
     def do(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine on the landing zone's event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def host_key_fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of the host keys, as clients show them."""
+        return tuple(asyncssh.read_public_key(f"{file}.pub").get_fingerprint() for file in self._host_keys())
+
+    def _host_keys(self) -> tuple[Path, ...]:
+        return tuple(self._directory / f"ssh_host_{kind}_key" for kind in ("ed25519", "ecdsa", "rsa"))
 
     def drain(self, within: timedelta) -> None:
         """Have the landing zone stop as the daemon does."""
@@ -187,9 +195,12 @@ def _host_rsa_key() -> asyncssh.SSHKey:
     return asyncssh.generate_private_key("ssh-rsa")
 
 
-def write_key(file: Path, key: asyncssh.SSHKey | None = None) -> None:
-    """Write a key pair without passphrase, a new one by default; the public key lies beside the private one."""
+def write_key(file: Path, key: asyncssh.SSHKey | None = None, form: str = "openssh") -> None:
+    """Write a key pair without passphrase, a new one by default; the public key lies beside the private one.
+
+    `form` is the private key's file format, as asyncssh calls it.
+    """
     key = key or asyncssh.generate_private_key("ssh-ed25519")
     file.touch(mode=0o600)
-    key.write_private_key(str(file))
+    key.write_private_key(str(file), form)
     key.write_public_key(f"{file}.pub")

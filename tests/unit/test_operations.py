@@ -296,6 +296,37 @@ def test_the_size_of_an_open_upload_is_set(client: Client) -> None:
     assert status(answer) == Status.PERMISSION_DENIED
 
 
+def size(answer: Answer) -> int:
+    """The size in an ATTRS."""
+    assert answer.kind == Kind.ATTRS, answer
+    return int.from_bytes(answer.body[4:12], "big")
+
+
+def test_a_session_sees_what_it_is_writing(client: Client) -> None:
+    """By name and not in a list (rule L9): sshfs looks after each OPEN, and sets sizes by name."""
+    (client.landing / "uploads" / "list.csv").write_bytes(b"published")
+    path = string(b"/uploads/list.csv")
+    handle = client.upload("/uploads/list.csv")
+    assert size(client.ask(Kind.LSTAT, path)) == 0
+    client.write(handle, b"content")
+    assert size(client.ask(Kind.STAT, path)) == 7
+    assert status(client.ask(Kind.SETSTAT, path + struct.pack(">IQ", 0x1, 4))) == Status.OK
+    assert size(client.ask(Kind.STAT, path)) == 4
+    assert (client.landing / "uploads" / "list.csv").read_bytes() == b"published"
+    client.ask(Kind.CLOSE, string(handle))
+    assert (client.landing / "uploads" / "list.csv").read_bytes() == b"cont"
+
+
+def test_of_two_uploads_of_one_name_a_session_sees_the_later_one(client: Client) -> None:
+    """As it would where both wrote into one file."""
+    first, second = client.upload("/uploads/list.csv"), client.upload("/uploads/list.csv")
+    client.write(first, b"first")
+    client.write(second, b"second one")
+    assert size(client.ask(Kind.STAT, string(b"/uploads/list.csv"))) == 10
+    client.ask(Kind.CLOSE, string(second))
+    assert size(client.ask(Kind.STAT, string(b"/uploads/list.csv"))) == 5
+
+
 @pytest.mark.parametrize("kind", [Kind.READLINK, Kind.SYMLINK, 21, 99, 255])
 def test_links_and_unknown_requests_are_unsupported(client: Client, kind: int) -> None:
     """Refused by name or by not being there (rule L4)."""
