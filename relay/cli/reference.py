@@ -28,11 +28,14 @@ _WRITTEN: Final = "<!-- Written by `python -m relay.cli.reference docs`; changes
 
 _UNITS: Final = {
     "connections": "connections",
+    "depth": "layers",
     "limit": "segments",
     "max_files": "files",
     "max_rows": "rows",
+    "members": "members",
     "min_rows": "rows",
     "port": "a port",
+    "ratio": "times",
 }
 """What the whole numbers of the configuration count."""
 

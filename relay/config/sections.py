@@ -30,7 +30,7 @@ from relay.config.patterns import PathPattern
 from relay.config.problems import trouble
 from relay.guards import GuardPolicy
 from relay.model import IdentifierKind
-from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules
+from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules, UnpackRules
 from relay.settings import Duration, Settings, Size
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -189,6 +189,7 @@ class RouteSettings(NamedSettings):
     segment: SegmentRules = SegmentRules()
     phone: PhoneRules = PhoneRules()
     email: EmailRules = EmailRules()
+    unpack: UnpackRules = UnpackRules()
     guards: GuardPolicy = GuardPolicy()
 
     @property
@@ -196,7 +197,12 @@ class RouteSettings(NamedSettings):
         """The part of the settings that decides what a rewrite makes of given bytes."""
         source = SourceRules(**{key: getattr(self.source, key) for key in SourceRules.model_fields})
         return Rules(
-            identifier=self.identifier, source=source, segment=self.segment, phone=self.phone, email=self.email
+            identifier=self.identifier,
+            source=source,
+            segment=self.segment,
+            phone=self.phone,
+            email=self.email,
+            unpack=self.unpack,
         )
 
     @cached_property

@@ -64,7 +64,7 @@ def _end_when_orphaned() -> Callable[[int], None]:
 def _where(error: Exception) -> str:
     """Return an exception's type, of a system error which one it was, and the last place in our own code."""
     places = traceback.extract_tb(error.__traceback__)
-    place = next(place for place in reversed(places) if Path(place.filename).parent == Path(__file__).parent)
+    place = next(place for place in reversed(places) if Path(place.filename).is_relative_to(Path(__file__).parent))
     kind = type(error).__name__
     if isinstance(error, OSError) and error.errno is not None:
         kind += f" {errno.errorcode.get(error.errno, error.errno)}"

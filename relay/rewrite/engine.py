@@ -3,14 +3,16 @@
 Rows stream; only the keys by which duplicates are found stay in memory (rule S5). Every row is counted once (rule S6).
 """
 
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from relay.model import Report
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
+from relay.rewrite.files import SourceFile
+from relay.rewrite.packing import unpack
 from relay.rewrite.report import RejectReport, Tally, dump_report
 from relay.rewrite.row import Omission, OmittedRow, RejectedRow, Row, RowJudge
 from relay.rewrite.rules import Rules
@@ -21,19 +23,15 @@ from relay.rewrite.unusable import Unusable, UnusableSource
 if TYPE_CHECKING:
     from relay.rewrite.layout import Layout
 
+__all__ = ["DRAFTS", "REJECTS", "REPORT", "SourceFile", "rewrite"]
+
 DRAFTS: Final = "drafts"
 REJECTS: Final = "rejects.csv"
 REPORT: Final = "report.json"
 
+_UNPACKED: Final = "unpacked"
+
 _PROGRESS_EVERY: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One file of an export: where it is, and what its client called it."""
-
-    path: Path
-    name: str
 
 
 def rewrite(
@@ -51,14 +49,16 @@ def rewrite(
         UnusableSource: the export cannot be used; what is in `into` means nothing then.
     """
     into.mkdir(mode=0o700, exist_ok=True)
+    unpacked = unpack(sources, into / _UNPACKED, rules)
     with RejectReport(into / REJECTS) as rejects:
         work = _Rewrite(rules, Drafts(into / DRAFTS, rules.segment.limit), rejects, progress or (lambda _: None))
-        for source in sources:
+        for source in unpacked.sources:
             try:
                 work.read(source)
             except UnusableSource as unusable:
-                raise (unusable.within(source.name) if len(sources) > 1 else unusable) from None
-        report = work.finish()
+                raise (unusable.within(source.shown) if len(unpacked.sources) > 1 else unusable) from None
+        report = work.finish(unpacked.recognised)
+    shutil.rmtree(into / _UNPACKED, ignore_errors=True)
     with create(into / REPORT) as file:
         file.write(dump_report(report))
     sync(into / REPORT)
@@ -97,8 +97,8 @@ class _Rewrite:
             self._take(row, source, judge)
         self._refused_names |= judge.refused_names
 
-    def finish(self) -> Report:
-        """Make everything durable and return the report.
+    def finish(self, packing: dict[str, Any]) -> Report:
+        """Make everything durable and return the report; `packing` is what the sources came out of.
 
         Raises:
             UnusableSource: there is nothing that could be sent to any segment.
@@ -116,7 +116,7 @@ class _Rewrite:
             reasons=dict(self._rejects.reasons),
             first_lines=self._rejects.first_lines,
             refused_segments=len(self._refused_names),
-            recognised=self._layout.recognised() | {"sources": self._sources_with_rows},
+            recognised=packing | self._layout.recognised() | {"sources": self._sources_with_rows},
         )
 
     def _take(self, row: SourceRow, source: SourceFile, judge: RowJudge) -> None:
@@ -153,7 +153,7 @@ class _Rewrite:
     def _reject(self, rejected: RejectedRow, row: SourceRow, source: SourceFile, judge: RowJudge) -> None:
         shown = "" if rejected.column is None else rejected.column.name
         masked = judge.mask(row.cells, rejected.column)
-        self._rejects.add(source.name, row.line, shown, rejected.reason, masked)
+        self._rejects.add(source.shown, row.line, shown, rejected.reason, masked)
 
     def _no_usable_segment(self) -> UnusableSource:
         found = ", ".join(f"{rows:,} {reason}" for reason, rows in self._rejects.reasons.most_common())

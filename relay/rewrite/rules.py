@@ -9,12 +9,12 @@ import json
 import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
 
 from relay.model import IdentifierKind
-from relay.settings import Settings
+from relay.settings import Settings, Size
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """Raised whenever the rewrite decides differently under unchanged settings, so that earlier digests no longer match."""
 
 SEGMENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")
@@ -125,6 +125,20 @@ class SourceRules(Settings):
         return self
 
 
+class UnpackRules(Settings):
+    """How much may come out of one landed file that is packed (rule F3)."""
+
+    size: Annotated[Size, Field(gt=0)] = ByteSize(50_000_000_000)
+    """The most that a file may unpack to. Each layer (PGP around gzip around TAR) counts by itself, and so much room on
+    the disk may be needed twice while it is unpacked."""
+    ratio: Annotated[int, Field(ge=1)] = 250
+    """The most that a file may unpack to as a multiple of its own size; it counts from 64 MB on."""
+    members: Annotated[int, Field(ge=1)] = 10_000
+    """The most members that the archives in a file may have."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 4
+    """The most layers that a file may be packed in."""
+
+
 class Rules(Settings):
     """Everything that a rewrite depends on beside the bytes of its sources."""
 
@@ -133,6 +147,7 @@ class Rules(Settings):
     segment: SegmentRules = SegmentRules()
     phone: PhoneRules = PhoneRules()
     email: EmailRules = EmailRules()
+    unpack: UnpackRules = UnpackRules()
 
     @property
     def identifier_columns(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _OTHER_KINDS: Final[tuple[tuple[bytes, str], ...]] = (
     (codecs.BOM_UTF16_LE, "text in UTF-16"),
     (codecs.BOM_UTF16_BE, "text in UTF-16"),
 )
-_SEND_TEXT: Final = "Have the export written as CSV text in UTF-8, neither compressed nor encrypted."
+_SEND_TEXT: Final = "Have the export written as CSV text in UTF-8."
 _SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
 _QUOTE_PROPERLY: Final = (
     'Have the export written with quotes around its cells and "" for a quote inside; '
@@ -119,7 +119,9 @@ def _undecodable(raw: bytes, number: int) -> UnusableSource:
         # What only lacks the rest of its last character was cut off there; only a last line can end so.
         codecs.getincrementaldecoder("utf-8")().decode(raw)
     except UnicodeDecodeError:
-        return UnusableSource(Unusable.NOT_TEXT, f"line {number} is not UTF-8", _SEND_TEXT)
+        return UnusableSource(
+            Unusable.NOT_TEXT, f"line {number} is not UTF-8; it may be Latin-1 or Windows-1252", _SEND_TEXT
+        )
     return UnusableSource(Unusable.TRUNCATED, f"line {number}, the last, ends within a character", _SEND_AGAIN)
 
 

@@ -94,7 +94,7 @@ def test_an_unusable_source_is_said_in_the_same_words(tmp_path: Path) -> None:
 
 def test_a_crash_says_what_and_where(tmp_path: Path) -> None:
     """A crash is told by the kind of exception, the system's word for it, and the place in our code."""
-    with pytest.raises(RewriteCrashed, match=r"FileNotFoundError ENOENT in text.py:\d+ \(read_rows\)"):
+    with pytest.raises(RewriteCrashed, match=r"FileNotFoundError ENOENT in unpack.py:\d+ \(plain_files\)"):
         rewritten(tmp_path / "2125550100.csv", tmp_path / "rewrite")
 
 

@@ -1,0 +1,21 @@
+"""The files of an export, as the rewrite is given them and as they come out of what they were packed in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of an export: where it is, and what its client called it.
+
+    `member` is its name within the archive that it came in, as it may be shown; None where it came in none.
+    """
+
+    path: Path
+    name: str
+    member: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What reports call it: `/uploads/x.zip: 0000001.csv`."""
+        return self.name if self.member is None else f"{self.name}: {self.member}"

@@ -1,0 +1,83 @@
+"""Which members of an archive are parts of the export, in which order and under which name (rules F4 and F5)."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from relay.rewrite.mask import mask_name
+from relay.rewrite.unusable import Unusable, UnusableSource
+
+Handle = TypeVar("Handle")
+
+_MARKS_OF_SPARK: Final = re.compile(r"_(?:SUCCESS|committed_.*|started_.*)")
+_END_MARK: Final = ".done"
+_PHONE: Final = re.compile(r"(?<![0-9])[0-9]{10,11}(?![0-9])")
+_LONGEST_SHOWN: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file that was unpacked; `name` is as it may be shown, None where what it came out of names none."""
+
+    path: Path
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Handle]):
+    """One member that an archive lists: its name there, and what the archive's reader knows it by."""
+
+    name: str
+    handle: Handle
+
+
+def parts_of(entries: Iterable[Entry[Handle]]) -> list[Entry[Handle]]:
+    """Return the members that are parts of the export, in natural order of their names.
+
+    Left out are what systems add on their own (hidden files, `__MACOSX`, Spark's marks) and end markers (`.DONE`).
+
+    Raises:
+        UnusableSource: two have the same name, so that one may be meant to replace the other.
+    """
+    parts = [entry for entry in entries if not _is_bystander(entry.name)]
+    name, times = next(iter(Counter(entry.name for entry in parts).most_common(1)), ("", 0))
+    if times > 1:
+        raise UnusableSource(
+            Unusable.UNUSABLE_MEMBER,
+            f"{times} members of the archive are called {shown_name(name)}; nobody can tell which one counts",
+            "Have the archive made anew, with each part once.",
+        )
+    return sorted(parts, key=lambda entry: natural_order(entry.name))
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a key that sorts `2.csv` before `10.csv`."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [(int(piece), "") if piece.isdecimal() else (0, piece.casefold()) for piece in pieces], name
+
+
+def shown_name(name: str) -> str:
+    """Return a member's name as it may be shown: part numbers and dates are, what may be a person is not (rule R1)."""
+    if "@" in name or _PHONE.search(name):
+        return mask_name(name)
+    shown = "".join(c if c.isprintable() else "?" for c in name)
+    return shown if len(shown) <= _LONGEST_SHOWN else "…" + shown[-_LONGEST_SHOWN:]
+
+
+def refuse_member(name: str, kind: str) -> UnusableSource:
+    """Return the refusal of an archive that has something else than files and directories."""
+    return UnusableSource(
+        Unusable.UNUSABLE_MEMBER,
+        f"{shown_name(name)} in the archive is {kind}; only files and directories are unpacked",
+        "Have the archive made of the files themselves.",
+    )
+
+
+def _is_bystander(name: str) -> bool:
+    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
+    last = parts[-1] if parts else ""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return hidden or last.lower().endswith(_END_MARK) or bool(_MARKS_OF_SPARK.fullmatch(last))
