@@ -139,6 +139,16 @@ def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts
     return hosts
 
 
+def pinned(hosts: asyncssh.SSHKnownHosts, host: str, port: int) -> tuple[asyncssh.SSHKey, ...]:
+    """Return the keys that are pinned for `host` and `port`: the current one, and perhaps the next."""
+    return tuple(hosts.match(host, "", None if port == _DEFAULT_PORT else port)[0])
+
+
+def described(key: asyncssh.SSHKey) -> str:
+    """Return a public key's algorithm and fingerprint in both forms, as `ssh-keygen -l` and `-l -E md5` show them."""
+    return f"{key.get_algorithm()} {key.get_fingerprint()} ({key.get_fingerprint('md5')})"
+
+
 def _keyscan(host: str, port: int) -> str:
     return f"ssh-keyscan {host}" if port == _DEFAULT_PORT else f"ssh-keyscan -p {port} {host}"
 

@@ -68,6 +68,7 @@ class Event(StrEnum):
     SEGMENT_DISAPPEARED = "segment.disappeared"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
+    UPSTREAM_HOST_KEY_OFFERED = "upstream.host_key_offered"
     DISK_LOW = "disk.low"
     DISK_RECOVERED = "disk.recovered"
     LIBRARY_WARNED = "library.warned"
@@ -258,7 +259,12 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.UPSTREAM_SUSPENDED: _entry(
         "error", "nothing is sent to an upstream until it is well again", "seq upstream reason detail hint due_at state"
     ),
-    Event.UPSTREAM_RESUMED: _entry("info", "an upstream is in use again", "seq upstream state", optional="operator"),
+    Event.UPSTREAM_RESUMED: _entry(
+        "info", "an upstream is in use again", "seq upstream state", optional="operator reason"
+    ),
+    Event.UPSTREAM_HOST_KEY_OFFERED: _entry(
+        "warning", "an upstream has a host key beside the pinned ones, perhaps its next", "upstream detail hint"
+    ),
     Event.DISK_LOW: _entry(
         "error",
         "less of the disk is free than there should be; uploads are refused, the rest goes on",

@@ -4,6 +4,7 @@ Everything here is a value. Instants end in `_at` and are aware UTC, sizes are b
 None of these types has a field that could carry a phone number or an address.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -290,7 +291,8 @@ class Delivery:
 
     `remote_name` and `remote_date` are given once, when the delivery enters `queued`, and never change.
     `planned_on` is the date of planning in the route's time zone. From `stale_at` on, a delivery that is still unsent
-    is held (rule G8); a person's release moves it.
+    is held (rule G8); a person's release moves it. `unanswered` is the name at the upstream under which an attempt may
+    have left the list although a request of its got no answer (rules U8 and U9).
     """
 
     id: str
@@ -315,6 +317,7 @@ class Delivery:
     due_at: datetime | None = None
     lease_until: datetime | None = None
     attempts: int = 0
+    unanswered: str | None = None
     verified: bool | None = None
     previous_rows: int | None = None
     reason: str | None = None
@@ -352,6 +355,20 @@ class Suspension:
     hint: str
     suspended_at: datetime
     probe_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What `relay check --connect` found at an upstream.
+
+    `publish` is how lists will get their final names there, None where none can be sent. `found` says in words, by
+    what was tried, how it went.
+    """
+
+    upstream: str
+    probed_at: datetime
+    publish: str | None
+    found: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

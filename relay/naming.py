@@ -4,7 +4,9 @@ An id is greppable, sorts by time and can be said on the phone: `sirendenim-2026
 its first delivery.
 """
 
+import re
 from datetime import UTC, date, datetime
+from typing import Final
 
 
 def remote_name(client_domain: str, day: date, number: int) -> str:
@@ -23,13 +25,23 @@ def remote_name(client_domain: str, day: date, number: int) -> str:
     return f"{client_domain}_subscriber_segment_{day:%Y%m%d}_{number}.csv"
 
 
-def temporary_name(remote_name: str, delivery_id: str) -> str:
-    """Return the name under which a list is written before it gets `remote_name` (rule U1).
+def temporary_name(remote_name: str, delivery_id: str, attempt: int) -> str:
+    """Return the name under which an attempt, from 1, writes a list before it gets `remote_name` (rule U1).
 
     It does not end in `.csv`, so that Attentive leaves it alone, and carries the delivery's id, so that it is
-    recognisably ours.
+    recognisably ours. Each attempt has its own: a rename that an earlier one asked for and whose answer was lost may
+    yet happen, and must not publish what this one has written so far.
     """
-    return f"{remote_name}.{delivery_id}.part"
+    return f"{remote_name}.{delivery_id}.{attempt}.part"
+
+
+_TEMPORARY: Final = re.compile(r"(?P<remote_name>.+\.csv)\.(?P<delivery_id>.+\.\d+)\.\d+\.part")
+
+
+def delivery_of_temporary(name: str) -> tuple[str, str] | None:
+    """Return the final name and the delivery's id that `temporary_name` was given, None for any other name."""
+    match = _TEMPORARY.fullmatch(name)
+    return (match["remote_name"], match["delivery_id"]) if match else None
 
 
 def export_id(route: str, received_at: datetime, suffix: str) -> str:

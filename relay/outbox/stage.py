@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from relay.config import Config
-from relay.outbox.lane import Lane, Surroundings
+from relay.outbox.lane import Lane
 from relay.outbox.patience import Patience
+from relay.outbox.sender import Surroundings
 from relay.spool import Spool
 from relay.store import Store
 
@@ -48,7 +49,7 @@ class Outbox:
         """Use these upstreams from now on; one that is suspended is probed at once."""
         for lane in self._lanes:
             lane.retire()
-        self._lanes = [Lane(settings, self._shared) for settings in config.upstreams.values()]
+        self._lanes += [Lane(settings, self._shared) for settings in config.upstreams.values()]
         self.wake.set()
 
     async def run(self) -> None:
@@ -72,10 +73,21 @@ class Outbox:
 
     async def _look(self, workers: asyncio.TaskGroup) -> None:
         store = self._shared.store
+        await self._take_over()
         await asyncio.to_thread(store.hold_stale, self._shared.now())
         suspended = await asyncio.to_thread(store.suspensions)
+        self._lanes = [lane for lane in self._lanes if not lane.over]
         for lane in self._lanes:
             await lane.look(workers, suspended=lane.upstream in suspended)
+
+    async def _take_over(self) -> None:
+        """Take back what hangs: claims that have run out are due again at once (rule U10)."""
+        now = self._shared.now()
+        expired = await asyncio.to_thread(self._shared.store.expired, now)
+        if expired:
+            for lane in self._lanes:
+                await lane.cut_off(expired)
+            await asyncio.to_thread(self._shared.store.recover, now)
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):

@@ -19,6 +19,7 @@ from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
 from relay.store.sending import SendingVerbs
 from relay.store.suspensions import SuspensionVerbs
+from relay.store.upstreams import UpstreamVerbs
 
 __all__ = ["Store"]
 
@@ -27,7 +28,16 @@ def _nothing() -> None:
     pass
 
 
-class Store(ArrivalVerbs, ExportVerbs, SendingVerbs, DecisionVerbs, SuspensionVerbs, ReminderVerbs, ReadingVerbs):
+class Store(
+    ArrivalVerbs,
+    ExportVerbs,
+    SendingVerbs,
+    DecisionVerbs,
+    SuspensionVerbs,
+    UpstreamVerbs,
+    ReminderVerbs,
+    ReadingVerbs,
+):
     """The door to the database. Threads may share one; several processes may each open their own.
 
     Every verb blocks: call it in a thread from the event loop.

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from relay.model import Arrival, Delivery, Export, SegmentCounts, Suspension, Transition
+from relay.model import Arrival, Delivery, Export, Probe, SegmentCounts, Suspension, Transition
 from relay.rewrite.report import load_report
 
 _COUNTS: Final = tuple(it.name for it in fields(SegmentCounts))
@@ -39,6 +39,11 @@ def columns_of_delivery(delivery: Delivery) -> dict[str, Any]:
 def suspension_of(row: RowMapping) -> Suspension:
     """Return the suspension that `row` of the table `suspensions` stores."""
     return Suspension(**row)
+
+
+def probe_of(row: RowMapping) -> Probe:
+    """Return the probe that `row` of the table `probes` stores."""
+    return Probe(**row)
 
 
 def transition_of(row: RowMapping) -> Transition:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0002"
+VERSION: Final = "0003"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -143,6 +143,8 @@ deliveries: Final = Table(
     Column("due_at", Instant),
     Column("lease_until", Instant),
     _count("attempts"),
+    # The name at the upstream under which an attempt may have left the list (rules U8 and U9).
+    Column("unanswered", String),
     Column("sent_at", Instant),
     Column("verified", Boolean),
     Column("publish", String),
@@ -181,6 +183,16 @@ suspensions: Final = Table(
     Column("suspended_at", Instant, nullable=False),
     Column("probe_at", Instant, nullable=False),
 )
+
+probes: Final = Table(
+    "probes",
+    metadata,
+    Column("upstream", String, primary_key=True),
+    Column("probed_at", Instant, nullable=False),
+    Column("publish", String),
+    Column("found", JSON, nullable=False),
+)
+"""What `relay check --connect` found last at each upstream."""
 
 transitions: Final = Table(
     "transitions",

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 
 from relay.lifecycle import DeliveryEvent
 from relay.model import Delivery, DeliveryState, HoldReason, Receipt
@@ -27,11 +27,14 @@ _STALE_HINT: Final = (
 class SendingVerbs(Verbs):
     """What the outbox asks and reports."""
 
-    def claim_due(self, now: datetime, lease: timedelta, upstreams: Collection[str]) -> Delivery | None:
-        """Claim the oldest list that is due at one of `upstreams`, and count the attempt; None if there is none.
+    def claim_due(
+        self, now: datetime, lease: timedelta, upstreams: Collection[str], *, after_route: str = ""
+    ) -> Delivery | None:
+        """Claim the next list that is due at one of `upstreams`, and count the attempt; None if there is none.
 
-        A list waits while an older one of its segment waits or any other is being sent (rule D8). One that has become
-        stale is left to `hold_stale` (rule G8).
+        It is the oldest of the route whose name follows `after_route`, beginning again behind the last: who always
+        names the route served last has the routes take turns (rule D11). A list waits while an older one of its
+        segment waits or any other is being sent (rule D8). One that has become stale is left to `hold_stale` (rule G8).
         """
         due = select(deliveries).where(
             deliveries.c.upstream.in_(upstreams),
@@ -41,7 +44,8 @@ class SendingVerbs(Verbs):
             ~_must_wait(),
         )
         with self._database.transaction(now) as transaction:
-            rows = transaction.run(due.order_by(deliveries.c.landed_at, deliveries.c.place).limit(1)).mappings()
+            turn = (deliveries.c.route <= after_route, deliveries.c.route)
+            rows = transaction.run(due.order_by(*turn, deliveries.c.landed_at, deliveries.c.place).limit(1)).mappings()
             if (delivery := next(map(delivery_of, rows), None)) is None:
                 return None
             return move_delivery(
@@ -69,35 +73,71 @@ class SendingVerbs(Verbs):
                 DeliveryEvent.SENT,
                 facts={"publish": receipt.publish, "delays": {**(earlier or {}), **delays}},
                 sent_at=now,
+                unanswered=None,
                 verified=receipt.verified,
                 publish=receipt.publish,
             )
 
-    def defer(self, delivery_id: str, reason: str, detail: str, hint: str, due_at: datetime, now: datetime) -> None:
+    def begin_directly(self, delivery_id: str, now: datetime) -> None:
+        """Record that a list is about to be written under its final name, where it may be cut off (rule U9)."""
+        with self._database.transaction(now) as transaction:
+            _set_while_sending(transaction, delivery_id, unanswered=deliveries.c.remote_name)
+
+    def renew(self, delivery_id: str, lease_until: datetime, now: datetime) -> None:
+        """Have the claim on a list hold longer: it makes progress."""
+        with self._database.transaction(now) as transaction:
+            _set_while_sending(transaction, delivery_id, lease_until=lease_until)
+
+    def defer(
+        self,
+        delivery_id: str,
+        reason: str,
+        detail: str,
+        hint: str,
+        due_at: datetime,
+        now: datetime,
+        *,
+        unanswered: str | None = None,
+    ) -> None:
         """Record that an attempt failed and when there will be another.
 
         A list that was overtaken while it was in hand is superseded instead of being tried again (rule D7).
+        `unanswered` is the name at the upstream under which the attempt may have left the list nevertheless.
 
         Raises:
             IllegalTransitionError: the delivery is not `sending`.
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
+            why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
             deferred = move_delivery(
-                transaction, delivery, DeliveryEvent.DEFERRED, reason=reason, detail=detail, hint=hint, due_at=due_at
+                transaction, delivery, DeliveryEvent.DEFERRED, due_at=due_at, unanswered=unanswered, **why
             )
             supersede_if_overtaken(transaction, deferred)
 
-    def fail(self, delivery_id: str, reason: str, detail: str, hint: str, now: datetime) -> None:
+    def fail(
+        self, delivery_id: str, reason: str, detail: str, hint: str, now: datetime, *, unanswered: str | None = None
+    ) -> None:
         """Record that the upstream refused this list for good. An overtaken one is superseded at once (rule D7).
+
+        `unanswered` is as in `defer`.
 
         Raises:
             IllegalTransitionError: the delivery is not `sending`.
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
-            failed = move_delivery(transaction, delivery, DeliveryEvent.FAILED, reason=reason, detail=detail, hint=hint)
+            why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
+            failed = move_delivery(transaction, delivery, DeliveryEvent.FAILED, **why, unanswered=unanswered)
             supersede_if_overtaken(transaction, failed)
+
+    def expired(self, now: datetime) -> set[str]:
+        """Return the ids of the lists whose claim has run out: whoever has them in hand makes no progress."""
+        query = select(deliveries.c.id).where(
+            deliveries.c.state == DeliveryState.SENDING, deliveries.c.lease_until <= now
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
 
     def recover(self, now: datetime, *, everything: bool = False) -> list[str]:
         """Take back claims whose lease has run out, or all of them after a start; they are due again at once.
@@ -130,6 +170,12 @@ class SendingVerbs(Verbs):
                     hint=_STALE_HINT,
                 )
             return [delivery.id for delivery in stale]
+
+
+def _set_while_sending(transaction: Transaction, delivery_id: str, **columns: Any) -> None:
+    """Set columns of a list that is being sent; one that is not any more stays as it is."""
+    sending = deliveries.c.state == DeliveryState.SENDING
+    transaction.run(update(deliveries).where(deliveries.c.id == delivery_id, sending).values(**columns))
 
 
 def _must_wait() -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.log import Event
-from relay.model import RelayError, Suspension
+from relay.model import Decision, RelayError, Suspension
 from relay.store.journal import subject_of_upstream
 from relay.store.rows import suspension_of
 from relay.store.schema import suspensions
@@ -39,8 +39,8 @@ class SuspensionVerbs(Verbs):
                     Event.UPSTREAM_SUSPENDED, subject_of_upstream(upstream), _SUSPENDED if before else _IN_USE, facts
                 )
 
-    def resume(self, upstream: str, operator: str | None, now: datetime) -> None:
-        """Use an upstream again: because it is well, or because `operator` says so.
+    def resume(self, upstream: str, decision: Decision | None, now: datetime) -> None:
+        """Use an upstream again: because it is well, or because an operator decided so.
 
         Raises:
             RelayError: an operator resumes what is not suspended. Without an operator that changes nothing.
@@ -48,9 +48,10 @@ class SuspensionVerbs(Verbs):
         with self._database.transaction(now) as transaction:
             resumed = transaction.run(delete(suspensions).where(suspensions.c.upstream == upstream)).rowcount
             if resumed:
-                facts = {"upstream": upstream, "state": _IN_USE, "operator": operator}
+                said = {"operator": decision.operator, "reason": decision.reason} if decision else {}
+                facts = {"upstream": upstream, "state": _IN_USE, **said}
                 transaction.record(Event.UPSTREAM_RESUMED, subject_of_upstream(upstream), _SUSPENDED, facts)
-            elif operator is not None:
+            elif decision is not None:
                 raise RelayError(f"{upstream} is not suspended", hint="`relay status` shows what is.")
 
     def suspensions(self) -> dict[str, Suspension]:

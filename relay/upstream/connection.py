@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 import asyncssh
 
@@ -14,6 +14,7 @@ from relay import keys
 from relay.config import UpstreamSettings
 from relay.config.named_files import read_password
 from relay.model import Receipt, RelayError
+from relay.upstream.deadline import Deadline
 from relay.upstream.directory import RemoteDirectory
 from relay.upstream.failures import Reason, Step, UpstreamError, met_while
 from relay.upstream.publish import Publication, Upload
@@ -26,38 +27,69 @@ _HOST_KEYS: Final = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-*"
 _KEEPALIVES: Final = 3
 
 
+class StaleSessionError(Exception):
+    """A session that has served before has ended meanwhile. Nothing was begun: a fresh one can do it."""
+
+
+async def _nothing() -> None:
+    pass
+
+
 class Session:
     """One login at an upstream, for one list after the other."""
 
     def __init__(self, settings: UpstreamSettings, login: "_Login", connect: timedelta) -> None:
         self._settings = settings
-        self._connection = login.connection
-        self._directory = RemoteDirectory(login.sftp, settings.directory, settings.stall_timeout.total_seconds())
+        self._login = login
+        self._mode = settings.publish
         self._connect = connect
+        self._served = False
+        self._publication: Publication | None = None
+        self._deadline = Deadline(settings.stall_timeout.total_seconds())
+        self.directory = RemoteDirectory(login.sftp, settings.directory, self._deadline)
 
     @property
     def lost(self) -> bool:
         """Whether the connection is known to have ended."""
-        return self._connection.is_closed()
+        return self._login.connection.is_closed()
 
-    async def look(self) -> None:
-        """See that the upstream's directory can be listed.
+    @property
+    def answers(self) -> int:
+        """How many answers the upstream has given; one more is progress."""
+        return self._deadline.answers
 
-        Raises:
-            UpstreamError: it cannot.
-        """
-        await self._directory.list()
+    @property
+    def host_key(self) -> str:
+        """The host key that the upstream has proved, and its fingerprints."""
+        key = self._login.connection.get_server_host_key()
+        return keys.described(key) if key is not None else ""
 
-    async def publish(self, upload: Upload) -> Receipt:
+    @property
+    def unpinned_keys(self) -> tuple[str, ...]:
+        """Further host keys that the upstream has proved by now, none of which is pinned."""
+        return tuple(map(keys.described, self._login.client.unpinned))
+
+    @property
+    def unanswered(self) -> str | None:
+        """What the next attempt is to know of the last one in this session (`Upload.unanswered`)."""
+        return self._publication.unanswered if self._publication else None
+
+    async def publish(self, upload: Upload, note_direct: Callable[[], Awaitable[None]] = _nothing) -> Receipt:
         """Send one list; when this returns, the upstream has it under its final name.
 
-        The receipt of the session's first list carries the time that connecting took.
+        The receipt of the session's first list carries the time that connecting took. `note_direct` is called before
+        anything is written under the final name.
 
         Raises:
+            StaleSessionError: the session has served before and is of no more use; nothing was begun.
             UpstreamError: the upstream has it not, as far as anyone can tell. The session is of no more use then.
         """
         began = time.monotonic()
-        published = await Publication(self._directory, upload, self._settings.publish).run()
+        self._publication = Publication(self.directory, upload, self._mode, note_direct)
+        published = await self._publication.run(await self._first_look(self._publication))
+        if published.how == "direct":
+            # A server that refused to rename one list need not be asked with the next.
+            self._mode = "direct"
         connect, self._connect = self._connect, timedelta()
         return Receipt(
             remote_name=upload.remote_name,
@@ -67,6 +99,17 @@ class Session:
             connect=connect,
             transfer=_since(began),
         )
+
+    async def _first_look(self, publication: Publication) -> int | None:
+        """Look, which also verifies that a connection which has served before still stands."""
+        try:
+            present = await publication.look()
+        except UpstreamError as error:
+            if self._served and error.reason in {Reason.CONNECTION_LOST, Reason.STALLED}:
+                raise StaleSessionError from error
+            raise
+        self._served = True
+        return present
 
 
 @asynccontextmanager
@@ -80,9 +123,13 @@ async def connect(settings: UpstreamSettings) -> AsyncIterator[Session]:
     """
     began = time.monotonic()
     credentials = await asyncio.to_thread(_read_credentials, settings)
+    client = _Client()
     with met_while(Step.CONNECT):
         async with asyncio.timeout(settings.connect_timeout.total_seconds()):
-            login = await _log_in(settings, credentials)
+            try:
+                login = await _log_in(settings, credentials, client)
+            except asyncssh.Error as error:
+                raise client.explain(credentials.pinned) or error from None
     try:
         yield Session(settings, login, _since(began))
     finally:
@@ -90,15 +137,51 @@ async def connect(settings: UpstreamSettings) -> AsyncIterator[Session]:
         await login.connection.wait_closed()
 
 
+class _Client(asyncssh.SSHClient):
+    """What the library asks and tells while it logs in."""
+
+    def __init__(self) -> None:
+        self.unpinned: tuple[asyncssh.SSHKey, ...] = ()
+        self._refused: asyncssh.SSHKey | None = None
+        self._password_expired = False
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
+        """Keep the key that is not pinned, to show it."""
+        self._refused = key
+        return False
+
+    def password_change_requested(self, prompt: str, lang: str) -> tuple[str, str]:  # noqa: ARG002
+        """Change no password: it is the operator's to set."""
+        self._password_expired = True
+        return cast("tuple[str, str]", NotImplemented)
+
+    def host_keys_announced(self, added: Iterable[asyncssh.SSHKey], *_: object) -> None:
+        """Keep what else the server has proved to be its own."""
+        self.unpinned = tuple(added)
+
+    def explain(self, pinned: Iterable[asyncssh.SSHKey]) -> UpstreamError | None:
+        """Say more of why the login failed than the library's exception does, where more is known."""
+        if self._refused is not None:
+            known = " or ".join(map(keys.described, pinned))
+            return UpstreamError(
+                Reason.HOST_KEY_REFUSED, f"the server shows {keys.described(self._refused)}; pinned is {known}"
+            )
+        if self._password_expired:
+            return UpstreamError(Reason.PASSWORD_EXPIRED, "the server demands that the password be changed")
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Credentials:
     known_hosts: asyncssh.SSHKnownHosts
+    pinned: tuple[asyncssh.SSHKey, ...]
     key: asyncssh.SSHKey | None
     password: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Login:
+    client: _Client
     connection: asyncssh.SSHClientConnection
     sftp: asyncssh.SFTPClient
 
@@ -106,21 +189,24 @@ class _Login:
 def _read_credentials(settings: UpstreamSettings) -> _Credentials:
     try:
         known_hosts = keys.read_known_hosts(settings.known_hosts, settings.host, settings.port)
+        pinned = keys.pinned(known_hosts, settings.host, settings.port)
         password = read_password(settings.password) if settings.password else None
         passphrase = read_password(settings.passphrase) if settings.passphrase else None
         key = keys.read_client_key(settings.private_key, passphrase) if settings.private_key else None
     except RelayError as error:
         raise UpstreamError(Reason.SETTINGS_UNUSABLE, error.message, hint=error.hint) from None
-    return _Credentials(known_hosts, key, password)
+    return _Credentials(known_hosts, pinned, key, password)
 
 
-async def _log_in(settings: UpstreamSettings, credentials: _Credentials) -> _Login:
+async def _log_in(settings: UpstreamSettings, credentials: _Credentials, client: _Client) -> _Login:
     connection = await asyncssh.connect(
         settings.host,
         settings.port,
+        client_factory=lambda: client,
         username=settings.user,
         known_hosts=credentials.known_hosts,
         server_host_key_algs=_HOST_KEYS,
+        server_host_keys_handler=client.host_keys_announced,
         # None, not an empty list: for an empty one the library takes the keys in ~/.ssh.
         client_keys=[credentials.key] if credentials.key else None,
         password=credentials.password,
@@ -141,7 +227,8 @@ async def _log_in(settings: UpstreamSettings, credentials: _Credentials) -> _Log
         keepalive_count_max=_KEEPALIVES,
     )
     try:
-        return _Login(connection, await connection.start_sftp_client())
+        # Names that are no UTF-8 are other people's, and no reason not to list the directory.
+        return _Login(client, connection, await connection.start_sftp_client(path_errors="surrogateescape"))
     except BaseException:
         connection.close()
         raise

@@ -45,6 +45,18 @@ class Draft:
         if digest.hexdigest() != self.sha256:
             raise UpstreamError(Reason.DRAFT_DAMAGED, "its SHA-256 is not the one planned")
 
+    async def sha256_of_first(self, size: int) -> str:
+        """Return the SHA-256 of its first `size` bytes.
+
+        Raises:
+            UpstreamError: as `blocks`.
+        """
+        left, digest = size, hashlib.sha256()
+        async for block in self.blocks():
+            digest.update(block[:left])
+            left -= min(left, len(block))
+        return digest.hexdigest()
+
     async def check(self) -> None:
         """Read it once through, for the errors."""
         async for _ in self.blocks():

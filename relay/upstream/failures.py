@@ -40,6 +40,7 @@ class Step(StrEnum):
     LOOK = "looking at a file"
     OPEN = "opening a file"
     WRITE = "writing"
+    READ = "reading a file back"
     RENAME = "renaming"
     REMOVE = "removing a temporary file"
 
@@ -60,6 +61,7 @@ class Reason(StrEnum):
     HOST_KEY_REFUSED = "host_key_refused"
     NO_COMMON_ALGORITHM = "no_common_algorithm"
     LOGIN_REFUSED = "login_refused"
+    PASSWORD_EXPIRED = "password_expired"  # noqa: S105  a reason
     LOGIN_BROKEN_OFF = "login_broken_off"
     SFTP_REFUSED = "sftp_refused"
     DIRECTORY_MISSING = "directory_missing"
@@ -121,8 +123,8 @@ FAILURES: Final[dict[Reason, Failure]] = {
     ),
     Reason.OPERATION_FAILED: _transient(
         Scope.UPSTREAM,
-        "It is tried again. If it goes on, ask the upstream's operator; where only renaming fails, "
-        'publish = "direct" does without.',
+        "It is tried again. The server says no more than that it failed: if that goes on, ask its operator whether the "
+        'disk or a quota is full. Where only renaming fails, publish = "direct" does without.',
     ),
     Reason.SETTINGS_UNUSABLE: _permanent(
         Scope.UPSTREAM, "Correct the file that the upstream's settings name; `relay check` says what is wrong with it."
@@ -139,6 +141,11 @@ FAILURES: Final[dict[Reason, Failure]] = {
     ),
     Reason.LOGIN_REFUSED: _permanent(
         Scope.UPSTREAM, "Check `user` and `password` or `private_key`, and ask whether the login is still open."
+    ),
+    Reason.PASSWORD_EXPIRED: _permanent(
+        Scope.UPSTREAM,
+        "The server demands another password before it lets anybody in. The relay changes none: set a new one there, "
+        "put it into the file that `password` names, and restart the service.",
     ),
     Reason.LOGIN_BROKEN_OFF: _permanent(
         Scope.UPSTREAM,
@@ -166,8 +173,9 @@ FAILURES: Final[dict[Reason, Failure]] = {
     ),
     Reason.NAME_TAKEN: _permanent(
         Scope.DELIVERY,
-        "A file of this name that is not this list lies at the upstream and is never overwritten. Find out whose it "
-        "is; once it is gone, `relay requeue`.",
+        "A file of this name that is not this list lies at the upstream, and it is never overwritten. Find out whose "
+        "it is. Once it is gone, `relay requeue` this list; if it is to stay, `relay discard` this list and have it "
+        "exported again: it then gets the next number.",
     ),
     Reason.SIZE_CHANGED: _permanent(
         Scope.DELIVERY,

@@ -30,10 +30,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "relay.db"
 
 
-def schema_of(connection: sqlite3.Connection) -> dict[str, str]:
-    """The SQL of every table and index, by name."""
+def schema_of(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """The SQL of every table and index, by name, in parts: SQLite puts an added column behind all else."""
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'")
-    return {name: " ".join(sql.split()) for name, sql in rows}
+    return {name: parts_of(" ".join(sql.split())) for name, sql in rows}
+
+
+def parts_of(sql: str) -> list[str]:
+    """What stands between the outer brackets of a statement and its outer commas, and what is around it, sorted."""
+    parts, depth = [""], 0
+    for sign in sql:
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if (sign, depth) in {(",", 1), ("(", 1), (")", 0)}:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return sorted(part.strip() for part in parts)
 
 
 @contextmanager

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 from parts.books import PERSON, UPSTREAM, Books
 
-from relay.model import Delivery, DeliveryState, Duplicate, Export, Hold, HoldReason, RelayError, Suspension, Verdict
+from relay.model import (
+    Decision,
+    Delivery,
+    DeliveryState,
+    Duplicate,
+    Export,
+    Hold,
+    HoldReason,
+    RelayError,
+    Suspension,
+    Verdict,
+)
 
 DAY = timedelta(days=1)
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
@@ -264,4 +275,4 @@ def test_an_upstream_that_is_well_is_resumed_once(books: Books) -> None:
     assert books.store.suspensions() == {}
     assert books.events(f"upstream/{UPSTREAM}") == ["upstream.suspended", "upstream.resumed"]
     with pytest.raises(RelayError, match="attentive is not suspended"):
-        books.store.resume(UPSTREAM, "mel", books.now)
+        books.store.resume(UPSTREAM, Decision("mel", None), books.now)

@@ -12,7 +12,9 @@ from relay.log import CATALOGUE, Event
 from relay.model import Decision, Duplicate, Hold, HoldReason, Overtaken, Queue, Transition, Verdict
 
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
-MOVED = {event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "segment", "upstream"}}
+MOVED = {
+    event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "segment", "upstream"}
+} - {Event.UPSTREAM_HOST_KEY_OFFERED}
 """The events that are transitions."""
 
 
@@ -29,7 +31,7 @@ def live_through_everything(books: Books) -> list[Transition]:
     _deliveries(books)
     _noticing(books)
     books.store.suspend(UPSTREAM, "login_refused", "password", "ask them", books.now, books.now)
-    books.store.resume(UPSTREAM, "mel", books.now)
+    books.store.resume(UPSTREAM, Decision("mel", None), books.now)
     return books.store.unlogged()
 
 

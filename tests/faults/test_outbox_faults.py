@@ -13,7 +13,7 @@ from parts.lists import rows
 from parts.outbox import Bench
 from parts.upstream import PASSWORD, Fault, ScriptedUpstream, drop, meanwhile, refuse
 
-from relay.model import Delivery, DeliveryState
+from relay.model import Decision, Delivery, DeliveryState
 
 SENT, DEFERRED, FAILED, QUEUED = DeliveryState.SENT, DeliveryState.DEFERRED, DeliveryState.FAILED, DeliveryState.QUEUED
 MINUTE = timedelta(minutes=1)
@@ -134,7 +134,7 @@ def test_an_operator_lifts_a_suspension_without_a_restart(bench: Bench, tmp_path
     async def run() -> None:
         async with upstream, bench.outbox(upstream.settings()):
             await bench.until_all(DEFERRED, delivery)
-            bench.store.resume("attentive", "ops", bench.clock.now)
+            bench.store.resume("attentive", Decision("ops", None), bench.clock.now)
             await bench.until_all(SENT, delivery)
 
     asyncio.run(run())
@@ -308,7 +308,7 @@ def test_each_suspension_begins_with_a_short_wait(bench: Bench, tmp_path: Path) 
                 await bench.until_all(DEFERRED, delivery)
                 assert bench.store.suspensions()["attentive"].probe_at == bench.clock.now + 5 * MINUTE
                 assert bench.now(delivery).attempts == attempt
-                bench.store.resume("attentive", "ops", bench.clock.now)
+                bench.store.resume("attentive", Decision("ops", None), bench.clock.now)
             await bench.until_all(SENT, delivery)
 
     asyncio.run(run())

@@ -3,12 +3,11 @@
 import asyncio
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asyncssh.constants import FX_FAILURE, FX_NO_SUCH_FILE, FX_OP_UNSUPPORTED, FX_PERMISSION_DENIED
-from parts.lists import NAME, TEMPORARY, an_upload, rows
+from parts.lists import NAME, TEMPORARY, again, an_upload, rows
 from parts.upstream import Fault, Login, Operation, ScriptedUpstream, drop, meanwhile, refuse, stall
 
 from relay.model import Receipt
@@ -36,10 +35,6 @@ def _receipt(upstream: ScriptedUpstream, upload: Upload, **changes: object) -> R
     outcome = _send(upstream, upload, **changes)
     assert isinstance(outcome, Receipt), outcome
     return outcome
-
-
-def _retry(upload: Upload) -> Upload:
-    return replace(upload, first_attempt=False)
 
 
 def _truncate(size: int, name: str) -> Fault:
@@ -124,7 +119,7 @@ def test_a_server_that_keeps_less_than_it_acknowledged_gets_no_final_name(tmp_pa
     upload = an_upload(tmp_path, LIST)
     assert _send(upstream, upload) is Reason.SIZE_DIFFERS
     assert upstream.received() == {TEMPORARY: LIST[:HALF]}
-    assert _receipt(upstream, _retry(upload)).verified
+    assert _receipt(upstream, again(upload)).verified
     assert upstream.received() == {NAME: LIST}
 
 
@@ -142,7 +137,7 @@ def test_a_direct_upload_that_was_cut_short_is_taken_away_again(tmp_path: Path) 
     upload = an_upload(tmp_path, LIST)
     assert _send(upstream, upload, publish="direct") is Reason.SIZE_DIFFERS
     assert upstream.received() == {}
-    assert _receipt(upstream, _retry(upload), publish="direct").verified
+    assert _receipt(upstream, again(upload), publish="direct").verified
 
 
 def test_a_direct_upload_begins_only_with_a_draft_that_is_whole(tmp_path: Path) -> None:
@@ -209,7 +204,7 @@ def test_a_connection_that_breaks_anywhere_is_made_good_by_the_next_attempt(tmp_
     upload = an_upload(tmp_path, content)
     assert _send(upstream, upload) is Reason.CONNECTION_LOST
     assert upstream.received().get(NAME, content) == content
-    assert _receipt(upstream, _retry(upload)).verified
+    assert _receipt(upstream, again(upload)).verified
     assert upstream.received() == {NAME: content}
 
 
@@ -305,7 +300,7 @@ def test_a_session_says_whether_its_connection_has_ended(tmp_path: Path) -> None
             seen = [session.lost]
             upstream.drop_connections()
             with pytest.raises(UpstreamError):
-                await session.look()
+                await session.directory.sizes()
             return [*seen, session.lost]
 
     assert asyncio.run(watch()) == [False, True]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from parts.lists import NAME, TEMPORARY, an_upload, rows
+from parts.lists import NAME, TEMPORARY, again, an_upload, rows
 from parts.sshd import NEEDS_SSHD, Sshd, until
 
 from relay.config import UpstreamSettings
@@ -82,7 +82,7 @@ def test_nothing_of_others_is_touched(sshd: Sshd, tmp_path: Path) -> None:
 def test_a_leftover_of_an_earlier_attempt_is_written_over(sshd: Sshd, tmp_path: Path) -> None:
     """A longer rest under the temporary name neither stops the list nor shows in it."""
     (sshd.uploads / TEMPORARY).write_bytes(LIST + LIST)
-    _send(sshd.settings(), an_upload(tmp_path, LIST, first_attempt=False))
+    _send(sshd.settings(), again(an_upload(tmp_path, LIST)))
     assert sshd.received() == {NAME: LIST}
 
 
@@ -98,7 +98,7 @@ def test_a_final_name_that_is_taken_is_not_overwritten(sshd: Sshd, tmp_path: Pat
 def test_a_retry_does_not_overwrite_a_file_of_another_size(sshd: Sshd, tmp_path: Path) -> None:
     """A file of another size cannot be what an earlier attempt has put there (rule U4)."""
     (sshd.uploads / NAME).write_bytes(b"theirs")
-    error = _fail(sshd.settings(), an_upload(tmp_path, LIST, first_attempt=False))
+    error = _fail(sshd.settings(), again(an_upload(tmp_path, LIST)))
     assert error.reason is Reason.NAME_TAKEN
     assert sshd.received() == {NAME: b"theirs"}
 
@@ -108,7 +108,7 @@ def test_a_retry_recognises_what_an_earlier_attempt_achieved(sshd: Sshd, tmp_pat
     _send(sshd.settings(), an_upload(tmp_path, LIST))
     (sshd.uploads / TEMPORARY).write_bytes(b"rest")
     inode = (sshd.uploads / NAME).stat().st_ino
-    receipt = _send(sshd.settings(), an_upload(tmp_path, LIST, first_attempt=False))
+    receipt = _send(sshd.settings(), again(an_upload(tmp_path, LIST)))
     assert (receipt.verified, receipt.publish) == (True, "found")
     assert sshd.received() == {NAME: LIST}
     assert (sshd.uploads / NAME).stat().st_ino == inode
@@ -187,7 +187,7 @@ def test_a_connection_cut_in_mid_transfer_leaves_no_final_name_and_a_retry_compl
         asyncio.run(cut())
     assert caught.value.reason is Reason.CONNECTION_LOST
     assert list(sshd.received()) == [TEMPORARY]
-    _send(sshd.settings(), replace(upload, first_attempt=False))
+    _send(sshd.settings(), again(upload))
     assert sshd.received() == {NAME: content}
 
 

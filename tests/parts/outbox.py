@@ -68,26 +68,27 @@ class Bench:
         content: bytes,
         segment: str = "VIP",
         *,
+        route: str = ROUTE,
         upstream: str = "attentive",
         stale_after: timedelta = timedelta(hours=48),
     ) -> Delivery:
         """Do what the stages before do with an export of one segment: its list is queued when this returns."""
         self._planned += 1
         self.clock.advance(timedelta(seconds=1))
-        now, export = self.clock.now, export_id(ROUTE, self.clock.now, f"{self._planned:06x}")
+        now, export = self.clock.now, export_id(route, self.clock.now, f"{self._planned:06x}")
         landing = Landing("amperity", f"/uploads/{self._planned}.csv", Fingerprint(self._planned, 0), 1, confirmed=True)
         arrival = self.store.land(landing, now)
-        self.store.receive(NewExport(export, ROUTE, 1, "0" * 64, "amperity", landing.path), [arrival.id], now)
+        self.store.receive(NewExport(export, route, 1, "0" * 64, "amperity", landing.path), [arrival.id], now)
         counts = SegmentCounts(rows_in=content.count(b"\n"), rows_out=content.count(b"\n"))
         draft = Draft(1, segment, counts, "1.csv", len(content), hashlib.sha256(content).hexdigest())
-        directory = self.spool.export(ROUTE, export) / "drafts"
+        directory = self.spool.export(route, export) / "drafts"
         directory.mkdir(parents=True)
         (directory / "1.csv").write_bytes(content)
         acceptance = Acceptance(
             settings_digest="",
             list_date=now.date(),
             upstream=upstream,
-            client_domain=ROUTE,
+            client_domain=route,
             landed_at=now,
             stale_at=now + stale_after,
             delays={"landing": 2.0, "rewrite": 0.5},

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPError, SFTPName, SFTPServer, SSHServerChannel, SSHServerConnection
+from asyncssh.constants import FXF_WRITE
 
 from relay.config import UpstreamSettings
 
@@ -20,7 +21,8 @@ PASSWORD = "correct horse"
 DIRECTORY = "/uploads"
 
 Login = Literal["key", "password", "keyboard-interactive"]
-Operation = Literal["open", "write", "close", "stat", "rename", "remove", "list", "posix-rename", "setstat"]
+Operation = Literal["open", "write", "close", "stat", "read", "rename", "remove", "list", "posix-rename", "setstat"]
+"""`open` is for writing, `read` stands for all that reading a file back takes."""
 
 
 @dataclass
@@ -96,12 +98,14 @@ class ScriptedUpstream:
         faults: what goes wrong.
         login: how it lets `USER` in; `key` takes `client_key`, the others the password in the file `password`.
         sftp: whether it offers SFTP at all.
+        password_expired: whether it demands another password than the right one.
     """
 
     root: Path
     faults: tuple[Fault, ...] = ()
     login: Login = "key"
     sftp: bool = True
+    password_expired: bool = False
     operations: list[tuple[str, str]] = field(default_factory=list)
     """Every operation asked for, with the name of its file, in order."""
     sessions: int = 0
@@ -196,7 +200,7 @@ class ScriptedUpstream:
             if fault.operation == operation and not fault.after:
                 await fault.strike(self)
         result = answer()
-        if operation == "open":
+        if operation in {"open", "read"}:
             self._files.append(result)
         for fault in self.faults:
             if fault.operation == operation and fault.after:
@@ -233,6 +237,8 @@ class _Door(asyncssh.SSHServer):
 
     def validate_password(self, username: str, password: str) -> bool:
         self._upstream.tries += 1
+        if self._upstream.password_expired:
+            raise asyncssh.PasswordChangeRequired("Your password has expired.")
         return (username, password) == (USER, PASSWORD)
 
     def kbdint_auth_supported(self) -> bool:
@@ -253,13 +259,15 @@ class _Answers(SFTPServer):
         self._upstream = upstream
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Any:
-        return await self._upstream.play("open", path, partial(super().open, path, pflags, attrs))
+        operation: Operation = "open" if pflags & FXF_WRITE else "read"
+        return await self._upstream.play(operation, path, partial(super().open, path, pflags, attrs))
 
     async def write(self, file_obj: Any, offset: int, data: bytes) -> Any:
         return await self._upstream.play("write", file_obj.name, partial(super().write, file_obj, offset, data))
 
     async def close(self, file_obj: Any) -> Any:
-        return await self._upstream.play("close", file_obj.name, partial(super().close, file_obj))
+        close = partial(super().close, file_obj)
+        return await self._upstream.play("close", file_obj.name, close) if file_obj.writable() else close()
 
     async def stat(self, path: bytes) -> Any:
         return await self._upstream.play("stat", path, partial(super().stat, path))

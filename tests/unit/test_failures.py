@@ -35,6 +35,7 @@ def test_trouble_of_our_own_or_of_one_list_never_suspends_an_upstream() -> None:
         Reason.HOST_KEY_REFUSED,
         Reason.NO_COMMON_ALGORITHM,
         Reason.LOGIN_REFUSED,
+        Reason.PASSWORD_EXPIRED,
         Reason.LOGIN_BROKEN_OFF,
         Reason.SFTP_REFUSED,
         Reason.DIRECTORY_MISSING,

@@ -26,8 +26,8 @@ def test_a_number_below_one_is_refused(number: int) -> None:
 
 def test_a_temporary_name_is_ours_and_no_csv() -> None:
     """Attentive reads `*.csv`; the delivery's id says whose file it is (rule U1)."""
-    assert naming.temporary_name("x_1.csv", "sirendenim-20261123T062155Z-9c1e2a.1") == (
-        "x_1.csv.sirendenim-20261123T062155Z-9c1e2a.1.part"
+    assert naming.temporary_name("x_1.csv", "sirendenim-20261123T062155Z-9c1e2a.1", 2) == (
+        "x_1.csv.sirendenim-20261123T062155Z-9c1e2a.1.2.part"
     )
 
 

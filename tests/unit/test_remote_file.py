@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from parts.lists import an_upload, rows
 
+from relay.upstream.deadline import Deadline
 from relay.upstream.directory import RemoteFile
 from relay.upstream.failures import Reason, UpstreamError
 
@@ -30,7 +31,7 @@ class _SilentFile:
 def test_a_silent_server_is_sent_only_so_much(tmp_path: Path, piece: int, most: int) -> None:
     """About 4 MiB and at most 128 writes are under way, however long the list is."""
     silent = _SilentFile()
-    file = RemoteFile(cast("asyncssh.SFTPClientFile", silent), piece, 0.1)
+    file = RemoteFile(cast("asyncssh.SFTPClientFile", silent), piece, Deadline(0.1))
     with pytest.raises(UpstreamError) as caught:
         asyncio.run(file.fill(an_upload(tmp_path, rows(1_000_000)).draft))
     assert caught.value.reason is Reason.STALLED
