@@ -65,6 +65,9 @@ class Event(StrEnum):
     DELIVERY_SUPERSEDED = "delivery.superseded"
     DELIVERY_DUPLICATED = "delivery.duplicated"
     DELIVERY_DISCARDED = "delivery.discarded"
+    FRESHNESS_OK = "freshness.ok"
+    FRESHNESS_LATE = "freshness.late"
+    FRESHNESS_MISSING = "freshness.missing"
     SEGMENT_DISAPPEARED = "segment.disappeared"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
@@ -87,6 +90,7 @@ FIELDS: Final[dict[str, str]] = {
     "due_at": "when the next attempt is due",
     "duplicates": "rows left out because their identifier already stands in the segment",
     "empty": "rows without an identifier",
+    "expected_at": "when the lists of the date were expected",
     "export": "id of the export",
     "held": "deliveries that wait for a person",
     "hint": "what to do",
@@ -144,6 +148,7 @@ def _entry(level: Level, meaning: str, fields: str = "", optional: str = "") -> 
 _ROWS = "rows_in rows_out rejected empty control suspect duplicates"
 _ARRIVAL = "seq arrival account path state"
 _EXPORT = "seq export route state"
+_FRESHNESS = "seq route state list_date expected_at"
 _DELIVERY = "seq delivery export route upstream segment state"
 
 CATALOGUE: Final[dict[Event, Entry]] = {
@@ -251,6 +256,22 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "info", "the same list is already there for this date; nothing is sent", _DELIVERY + " other list_date"
     ),
     Event.DELIVERY_DISCARDED: _entry("info", "a person discarded a list", _DELIVERY + " operator", "reason"),
+    Event.FRESHNESS_OK: _entry(
+        "info",
+        "what was expected by now has gone out; once per date, of a route and of each segment expected, and again as "
+        "the recovery from late or missing",
+        _FRESHNESS,
+        optional="segment detail",
+    ),
+    Event.FRESHNESS_LATE: _entry(
+        "warning", "what was expected by now has not gone out", _FRESHNESS + " hint", optional="segment detail"
+    ),
+    Event.FRESHNESS_MISSING: _entry(
+        "error",
+        "what was expected has not gone out by the end of the grace either; the lists last sent stay live",
+        _FRESHNESS + " hint",
+        optional="segment detail",
+    ),
     Event.SEGMENT_DISAPPEARED: _entry(
         "warning",
         "an export came without a segment that came with its others the last time; that segment's list stays as it is",

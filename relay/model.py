@@ -65,6 +65,14 @@ class DeliveryState(StrEnum):
     DISCARDED = "discarded"
 
 
+class Freshness(StrEnum):
+    """Whether what was expected by a time had gone out by then, or by the end of its grace (rule F2)."""
+
+    OK = "ok"
+    LATE = "late"
+    MISSING = "missing"
+
+
 class HoldReason(StrEnum):
     """Why a list waits for a person (rules G1 to G11)."""
 

@@ -1,7 +1,7 @@
 """What every group of settings has in common: frozen, complete, no unknown key, durations and sizes with a unit."""
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, PlainSerializer
@@ -37,6 +37,23 @@ def format_duration(duration: timedelta) -> str:
             return f"{seconds // length:.0f}{unit}"
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
+
+def parse_time(text: object) -> object:
+    """Turn `"06:00"` into a time of day; anything else is refused, seconds too."""
+    if isinstance(text, time):
+        if text.tzinfo is None and not text.second and not text.microsecond:
+            return text
+    elif isinstance(text, str) and (match := re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", text)):
+        return time(int(match[1]), int(match[2]))
+    raise ValueError('a time of day is "HH:MM", from "00:00" to "23:59"')
+
+
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(parse_time),
+    PlainSerializer(lambda at: at.isoformat(timespec="minutes"), return_type=str),
+]
+"""A time of the clock on the wall, to the minute."""
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
 """A length of time with its unit, as the configuration writes it."""

@@ -7,7 +7,7 @@ import itertools
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -209,6 +209,8 @@ def _kind(key: str, annotation: object, metadata: Sequence[object]) -> str:
         return f"list of {_kind(key, get_args(annotation)[0], ())}s"
     if get_origin(annotation) is dict:
         return "table of texts"
+    if annotation is float:
+        return "share" if any(isinstance(bound, Le) for bound in metadata) else f"number{_bounds(metadata)}"
     if annotation is int:
         return f"{_UNITS[key]}{_bounds(metadata)}"
     return "directory" if key == "state_dir" else _KINDS[annotation]
@@ -234,9 +236,9 @@ def _choices(annotation: object) -> list[str]:
 
 _KINDS: Final[Mapping[object, str]] = {
     bool: "`true` or `false`",
-    float: "share",
     str: "text",
     Path: "file",
+    time: "time of day",
     timedelta: "duration",
     ByteSize: "size",
     ZoneInfo: "time zone",

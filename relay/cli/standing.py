@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Suspension
+from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Freshness, Suspension
 from relay.spool import Spool
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings, UpstreamSettings
     from relay.store import Store
+    from relay.store.freshness import DayVerdict
 
 SHOWN_FOR: Final = timedelta(days=7)
 """A segment of which no list came for so long is only counted, and so is a file that no route wants."""
@@ -54,6 +55,7 @@ class RouteStanding:
     last_accepted: Export | None
     segments: tuple[SegmentStanding, ...]
     older_segments: int
+    freshness: "DayVerdict | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class Standing:
     def findings(self) -> tuple[str, ...]:
         """What a person must act on, in words; none if all is well."""
         states = [it.state for it in self.waiting]
+        fresh = [route.freshness.route for route in self.routes if route.freshness]
         found = (
+            (fresh.count(Freshness.MISSING), "route misses a list", "routes miss lists"),
+            (fresh.count(Freshness.LATE), "route is late", "routes are late"),
             (states.count(DeliveryState.HELD), "list is held", "lists are held"),
             (states.count(DeliveryState.FAILED), "list has failed", "lists have failed"),
             (len(self.quarantined), "export is quarantined", "exports are quarantined"),
@@ -134,6 +139,7 @@ def _route(
         last_accepted=next(iter(store.exports(route=name, state=ExportState.ACCEPTED, limit=1)), None),
         segments=tuple(_segment(segment, sent.get(segment), own, recent) for segment in shown),
         older_segments=len(sent.keys() - set(shown)),
+        freshness=store.freshness(name, settings.expectation, now) if settings and settings.expectation else None,
     )
 
 

@@ -1,8 +1,9 @@
 """`relay status`: today at a glance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -16,7 +17,14 @@ from relay.cli.pasting import decisions_due
 from relay.cli.standing import SHOWN_FOR, RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather
 from relay.cli.state import read_state
 from relay.cli.tables import as_text, print_json
-from relay.model import Delivery, DeliveryState, Export
+from relay.freshness import SENT_LATELY
+from relay.model import Delivery, DeliveryState, Export, Freshness
+
+_FRESHNESS_STYLES: Final[Mapping[Freshness, Mapping[str, Any]]] = {
+    Freshness.OK: {"fg": "green"},
+    Freshness.LATE: {"fg": "yellow"},
+    Freshness.MISSING: {"fg": "red", "bold": True},
+}
 
 
 @click.command()
@@ -31,8 +39,8 @@ def status(ctx: click.Context, config: Path, *, as_json: bool) -> None:
       relay status
       relay status --json | jq '.findings'
 
-    "sent" says that the upstream has the file under its final name, no more. Exit status 1 if a list is held or has
-    failed, an export is quarantined or an upstream is suspended; rejected rows alone are fine.
+    "sent" says that the upstream has the file under its final name, no more. Exit status 1 if a list is late or
+    missing, held or has failed, an export is quarantined or an upstream is suspended; rejected rows alone are fine.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
 
@@ -76,6 +84,8 @@ def _print_route(route: RouteStanding, config: Path) -> None:
         click.echo(
             f"  from {it.account} to {it.upstream} as {it.client_domain}; today is {route.today} ({it.timezone})"
         )
+    if words := _freshness(route):
+        click.echo(f"  {words}")
     for words in _last_exports(route):
         click.echo(f"  {words}")
     if route.segments:
@@ -87,6 +97,22 @@ def _print_route(route: RouteStanding, config: Path) -> None:
         )
     if route.older_segments:
         click.echo(f"  and {route.older_segments:,} segments of which no list came for {SHOWN_FOR.days} days")
+
+
+def _freshness(route: RouteStanding) -> str | None:
+    """Say whether what was expected by now has gone out (rule F2), or nothing where nothing is expected."""
+    if route.settings is None or route.settings.expect_by is None:
+        return None
+    expected = f"expected by {route.settings.expect_by:%H:%M}"
+    if route.freshness is None or route.freshness.route is None:
+        return f"{expected}, from the next deadline on"
+    verdict = click.style(route.freshness.route.upper(), **_FRESHNESS_STYLES[route.freshness.route])
+    unfresh = [segment for segment, it in route.freshness.segments.items() if it is not Freshness.OK]
+    if route.freshness.route is Freshness.OK:
+        whose = ""
+    else:
+        whose = f": {', '.join(unfresh)}" if unfresh else f": nothing was sent for {SENT_LATELY.days} days"
+    return f"{expected}: {verdict} for {route.freshness.day}{whose}"
 
 
 def _last_exports(route: RouteStanding) -> Iterator[str]:
@@ -190,6 +216,20 @@ def _route_document(route: RouteStanding, config: Path) -> Document:
         "last_accepted": route.last_accepted and export_document(route.last_accepted),
         "segments": [_segment_document(segment, config) for segment in route.segments],
         "older_segments": route.older_segments,
+        "freshness": _freshness_document(route),
+    }
+
+
+def _freshness_document(route: RouteStanding) -> Document | None:
+    if route.settings is None or route.settings.expect_by is None:
+        return None
+    it = route.freshness
+    return {
+        "expect_by": route.settings.expect_by.isoformat(timespec="minutes"),
+        "date": it and it.day.isoformat(),
+        "expected_at": it and instant(it.deadline),
+        "state": it and it.route and it.route.value,
+        "segments": {} if it is None else {segment: verdict.value for segment, verdict in it.segments.items()},
     }
 
 

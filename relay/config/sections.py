@@ -28,12 +28,14 @@ from relay.config.names import (
 )
 from relay.config.patterns import PathPattern
 from relay.config.problems import trouble
+from relay.freshness import Expectation
 from relay.guards import GuardPolicy
 from relay.model import IdentifierKind
 from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules, UnpackRules
-from relay.settings import Duration, Settings, Size
+from relay.settings import Duration, Settings, Size, TimeOfDay
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
+LONGEST_GRACE: Final = timedelta(hours=12)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
 
 Most = Annotated[Size, Field(gt=0, le=10**15)]
@@ -185,12 +187,26 @@ class RouteSettings(NamedSettings):
     """The IANA time zone in which a list's date is told (rule D2)."""
     stale_after: Annotated[Duration, at_most(LONGEST_STALE_AFTER)] = timedelta(hours=48)
     """How long after its landing a list that is still unsent is held for a person (rule G8)."""
+    expect_by: TimeOfDay | None = None
+    """The time of day in `timezone`, such as `"06:00"`, by which the lists of each date are to be sent (rule F1).
+    Without it nothing is expected."""
+    grace: Annotated[Duration, at_most(LONGEST_GRACE)] = timedelta(hours=2)
+    """How long after `expect_by` what is late counts as missing (rule F2)."""
+    expect_segments: tuple[str, ...] = ()
+    """The segments that are expected; by default those of which a list was sent in the three days before."""
     source: SourceSettings = SourceSettings()
     segment: SegmentRules = SegmentRules()
     phone: PhoneRules = PhoneRules()
     email: EmailRules = EmailRules()
     unpack: UnpackRules = UnpackRules()
     guards: GuardPolicy = GuardPolicy()
+
+    @property
+    def expectation(self) -> Expectation | None:
+        """When which lists are expected to be sent, if that was said."""
+        if self.expect_by is None:
+            return None
+        return Expectation(self.expect_by, self.grace, self.timezone, self.expect_segments)
 
     @property
     def rules(self) -> Rules:

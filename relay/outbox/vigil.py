@@ -8,11 +8,11 @@ from typing import Final
 from relay.config import Config
 from relay.store import Store
 
-_LOOK_EVERY_SECONDS: Final = 15.0
+_LOOK_EVERY_SECONDS: Final = 5.0
 
 
 class Vigil:
-    """Looks at the clock four times a minute. What was said already is in the store, so a restart repeats nothing."""
+    """Looks at the clock every few seconds. What was said already is in the store, so a restart repeats nothing."""
 
     def __init__(self, config: Config, store: Store, *, now: Callable[[], datetime]) -> None:
         self._config = config
@@ -31,5 +31,8 @@ class Vigil:
 
     def look(self) -> None:
         """Say what is due by now."""
+        for route in self._config.routes.values():
+            if route.expectation is not None:
+                self._store.judge_freshness(route.name, route.expectation, self._now())
         after = {route.name: route.guards.remind_after for route in self._config.routes.values()}
         self._store.remind(after, self._now())

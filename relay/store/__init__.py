@@ -14,6 +14,7 @@ from relay.store.arrivals import ArrivalVerbs
 from relay.store.database import BUSY_TIMEOUT, Database, make_private
 from relay.store.decisions import DecisionVerbs
 from relay.store.exports import ExportVerbs
+from relay.store.freshness import FreshnessVerbs
 from relay.store.migrating import is_up_to_date, migrate
 from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
@@ -36,6 +37,7 @@ class Store(
     SuspensionVerbs,
     UpstreamVerbs,
     ReminderVerbs,
+    FreshnessVerbs,
     ReadingVerbs,
 ):
     """The door to the database. Threads may share one; several processes may each open their own.

@@ -22,10 +22,10 @@ from sqlalchemy import (
     text,
 )
 
-from relay.model import ArrivalState, DeliveryState, ExportState
+from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0003"
+VERSION: Final = "0004"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -159,6 +159,7 @@ deliveries: Final = Table(
     # Rule D8: one at a time.
     Index("deliveries_sending_once", *_SEGMENT, unique=True, sqlite_where=text("state = 'sending'")),
     Index("deliveries_by_state", "state", "due_at"),
+    Index("deliveries_by_sending", "route", "sent_at", sqlite_where=text("sent_at IS NOT NULL")),
     Index("deliveries_by_route", "route", "place"),
     sqlite_autoincrement=True,
 )
@@ -172,6 +173,19 @@ file_numbers: Final = Table(
     Column("last", Integer, nullable=False),
 )
 """The last number given per upstream, client domain and date (rules D1 and D3)."""
+
+freshness: Final = Table(
+    "freshness",
+    metadata,
+    Column("route", String, primary_key=True),
+    Column("day", Date, primary_key=True),
+    # Empty for the route as a whole.
+    Column("segment", String, primary_key=True),
+    # NULL for the date from which on the route is watched.
+    Column("verdict", _state(Freshness, "freshness_verdict")),
+    Column("judged_at", Instant, nullable=False),
+)
+"""The verdict of each date, of the route and of each segment expected of it (rule F2)."""
 
 suspensions: Final = Table(
     "suspensions",

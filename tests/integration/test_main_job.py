@@ -4,12 +4,18 @@ import hashlib
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from parts.service import Service, Setup, relay
 from parts.sftp import sftp
 from parts.sshd import NEEDS_SSHD, Sshd
+
+from relay.freshness import Expectation
+from relay.store import Store
 
 pytestmark = NEEDS_SSHD
 
@@ -244,3 +250,21 @@ def test_an_address_that_is_taken_is_named(setup: Setup) -> None:
             assert str(port) in failed["detail"]
             assert failed["hint"]
             assert service.stop() == 1
+
+
+def test_a_list_that_never_came_is_said_by_itself(setup: Setup) -> None:
+    """Nothing happened at all, and the service was down at the deadline: it says so as soon as it is up (rule F2)."""
+    by = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
+    setup.route(top=f'expect_by = "{by:%H:%M}"\ngrace = "30m"')
+    setup.state.mkdir(mode=0o700)
+    with closing(Store.open(setup.state / "relay.db")) as store:
+        watched = Expectation(by.time(), timedelta(minutes=30), ZoneInfo("UTC"))
+        store.judge_freshness("sirendenim", watched, by - timedelta(hours=1))
+    with Service(setup) as service:
+        missing = service.wait_for("freshness.missing")
+        assert (missing["level"], missing["route"], missing["list_date"]) == ("error", "sirendenim", f"{by:%Y-%m-%d}")
+        assert missing["hint"]
+        upload(service, VIP)
+        service.wait_for("delivery.sent")
+        assert service.wait_for("freshness.ok", segment="VIP")["list_date"] == f"{by:%Y-%m-%d}"
+        assert relay(setup, "status").returncode == 0

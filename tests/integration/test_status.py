@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from parts.books import PERSON, draft
 from parts.host import SHRUNK, Host, a_host, configure, run
 
+from relay.freshness import Expectation
 from relay.model import DeliveryState, RelayError
 from relay.spool import Spool
 from relay.store import Store
@@ -92,6 +94,57 @@ def test_no_command_is_shown_that_would_be_refused(host: Host) -> None:
     assert [shlex.split(command)[-2:] for command in waiting[0]["decisions"]] == [["discard", held.id]]
 
 
+def expect(host: Host, *, since_deadline: timedelta, watched: timedelta = timedelta(hours=20)) -> None:
+    """Have lists expected by a time that long ago, with an hour's grace, of a route watched from before."""
+    by = (host.books.now - since_deadline).replace(second=0, microsecond=0)
+    host.set_route(f'expect_by = "{by:%H:%M}"\ngrace = "1h"')
+    expectation = Expectation(by.time(), timedelta(hours=1), ZoneInfo("UTC"))
+    host.books.store.judge_freshness("sirendenim", expectation, host.books.now - watched)
+
+
+@pytest.mark.parametrize(
+    ("since_deadline", "finding", "shown"),
+    [
+        (timedelta(minutes=30), "1 route is late", "LATE"),
+        (timedelta(minutes=90), "1 route misses a list", "MISSING"),
+    ],
+)
+def test_a_list_that_did_not_go_out_is_a_finding(
+    host: Host, since_deadline: timedelta, finding: str, shown: str
+) -> None:
+    """Also while no service runs that would say so: exit 1, the segment named (rule F2)."""
+    host.books.now -= timedelta(days=1, hours=3)
+    host.send(segment="VIP")
+    host.books.now += timedelta(days=1, hours=3)
+    expect(host, since_deadline=since_deadline)
+    said = host.run("status")
+    assert said.exit_code == 1
+    assert finding in said.stdout
+    (line,) = [it for it in said.stdout.splitlines() if "expected by" in it]
+    assert f": {shown} for " in line
+    assert line.endswith(": VIP")
+    freshness = host.document("status")["routes"][0]["freshness"]
+    assert freshness["state"] == shown.lower()
+    assert freshness["segments"] == {"VIP": shown.lower()}
+
+
+def test_a_list_that_went_out_in_time_is_no_finding(host: Host) -> None:
+    """Ok for today: exit 0."""
+    host.send(segment="VIP")
+    expect(host, since_deadline=timedelta(minutes=1))
+    said = host.run("status")
+    assert said.exit_code == 0, said.output
+    assert ": OK for " in said.stdout
+
+
+def test_a_route_that_was_never_watched_is_not_late(host: Host) -> None:
+    """Who has just set `expect_by` is told from when on it counts."""
+    expect(host, since_deadline=timedelta(hours=3), watched=timedelta(0))
+    said = host.run("status")
+    assert said.exit_code == 0
+    assert "from the next deadline on" in said.stdout
+
+
 def test_each_finding_is_named_and_counted(host: Host) -> None:
     """Held, failed, quarantined and suspended are findings; what is merely deferred is not."""
     host.books.defer(host.claim(segment="Deferred"))
@@ -146,12 +199,14 @@ def test_its_keys_are_stable(host: Host) -> None:
     """Programs rest on these keys."""
     host.send()
     host.books.plan(SHRUNK, segment="Held")
+    expect(host, since_deadline=timedelta(minutes=1))
     document = host.document("status")
+    assert set(document["routes"][0]["freshness"]) == {"expect_by", "date", "expected_at", "state", "segments"}
     assert set(document) == {"at", "running", "findings", "routes", "quarantined", "unrouted", "upstreams", "disk"}
     (route,) = document["routes"]
     assert set(route) == {
         *("name", "configured", "account", "upstream", "client_domain", "today"),
-        *("last_export", "last_accepted", "segments", "older_segments"),
+        *("last_export", "last_accepted", "segments", "older_segments", "freshness"),
     }
     for segment in route["segments"]:
         assert set(segment) == {"segment", "state", "last_sent", "change", "waiting"}

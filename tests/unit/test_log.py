@@ -16,11 +16,14 @@ import structlog
 import relay
 from relay.lifecycle import ArrivalEvent, DeliveryEvent, ExportEvent
 from relay.log import CATALOGUE, FIELDS, Event, configure, emit
+from relay.model import Freshness
 
 PACKAGE = Path(relay.__file__).parent
 ALWAYS = {"timestamp", "level", "event"}
 # Conditions and the like, which are no participle in -ed: they are named as a whole.
-IRREGULAR = {"low", "ready", "heartbeat", "draining", "withdrawn", "held", "sent", "sending", "grown", "overdue"}
+IRREGULAR = {"low", "ready", "heartbeat", "draining", "withdrawn", "held", "sent", "sending", "grown", "overdue"} | {
+    *Freshness
+}
 
 
 @pytest.fixture
