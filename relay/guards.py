@@ -264,8 +264,9 @@ def _same_day(today: Sequence[Earlier], policy: GuardPolicy) -> Hold | None:
     return Hold(
         HoldReason.SAME_DAY,
         f"a different list of this segment for the same date is {other.state}{name}: {other.delivery_id}",
-        "If this is a correction, `relay release` it; if it is a second part of one list, `relay discard` it and have "
-        "the export sent as one file.",
+        "If this is a correction, `relay release` it; if it is a second part of one list, `relay discard` it, set "
+        'source.group = "directory" with source.complete = "done" or "quiet" in the route, and have the export sent '
+        "again.",
     )
 
 

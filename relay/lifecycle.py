@@ -19,15 +19,18 @@ class ArrivalEvent(StrEnum):
     CLAIMED = "claimed"
     WITHDRAWN = "withdrawn"
     UNROUTED = "unrouted"
+    IGNORED = "ignored"
 
 
 class ExportEvent(StrEnum):
     """What can happen to an export."""
 
+    GATHERING = "gathering"
     RECEIVED = "received"
     ACCEPTED = "accepted"
     DUPLICATED = "duplicated"
     QUARANTINED = "quarantined"
+    WITHDRAWN = "withdrawn"
     REQUEUED = "requeued"
     DISCARDED = "discarded"
 
@@ -54,13 +57,22 @@ ARRIVAL: Final[dict[A, dict[ArrivalEvent, A]]] = {
         ArrivalEvent.CLAIMED: A.CLAIMED,
         ArrivalEvent.WITHDRAWN: A.WITHDRAWN,
         ArrivalEvent.UNROUTED: A.UNROUTED,
+        ArrivalEvent.IGNORED: A.IGNORED,
     },
     A.CLAIMED: {},
     A.WITHDRAWN: {},
     A.UNROUTED: {},
+    A.IGNORED: {},
 }
 
 EXPORT: Final[dict[E, dict[ExportEvent, E]]] = {
+    E.GATHERING: {
+        ExportEvent.RECEIVED: E.RECEIVED,
+        ExportEvent.QUARANTINED: E.QUARANTINED,
+        ExportEvent.WITHDRAWN: E.DISCARDED,
+        ExportEvent.REQUEUED: E.GATHERING,
+        ExportEvent.DISCARDED: E.DISCARDED,
+    },
     E.RECEIVED: {
         ExportEvent.ACCEPTED: E.ACCEPTED,
         ExportEvent.QUARANTINED: E.QUARANTINED,
@@ -113,7 +125,7 @@ DELIVERY: Final[dict[D, dict[DeliveryEvent, D]]] = {
 
 BIRTHS: Final[dict[type[StrEnum], frozenset[StrEnum]]] = {
     A: frozenset({A.LANDED}),
-    E: frozenset({E.RECEIVED}),
+    E: frozenset({E.GATHERING, E.RECEIVED}),
     D: frozenset({D.QUEUED, D.HELD, D.DUPLICATED, D.SUPERSEDED}),
 }
 """The states in which each of the three may begin."""

@@ -44,11 +44,14 @@ class Event(StrEnum):
     ARRIVAL_CLAIMED = "arrival.claimed"
     ARRIVAL_WITHDRAWN = "arrival.withdrawn"
     ARRIVAL_UNROUTED = "arrival.unrouted"
+    ARRIVAL_IGNORED = "arrival.ignored"
+    EXPORT_GATHERING = "export.gathering"
     EXPORT_RECEIVED = "export.received"
     EXPORT_ACCEPTED = "export.accepted"
     EXPORT_DUPLICATED = "export.duplicated"
     EXPORT_QUARANTINED = "export.quarantined"
     EXPORT_OVERDUE = "export.overdue"
+    EXPORT_WITHDRAWN = "export.withdrawn"
     EXPORT_REQUEUED = "export.requeued"
     EXPORT_DISCARDED = "export.discarded"
     DELIVERY_QUEUED = "delivery.queued"
@@ -100,7 +103,8 @@ FIELDS: Final[dict[str, str]] = {
     "method": "how the client proved who it is",
     "operator": "who decided",
     "other": "id of the export or delivery that this one repeats or yields to",
-    "path": "path as the client named it",
+    "parts": "how many files the export has",
+    "path": "path as the client named it; that of a directory ends in a slash",
     "place": "where in the code",
     "previous_rows": "rows of the list last sent for the segment",
     "problems": "how many problems were found",
@@ -186,7 +190,15 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.ARRIVAL_CLAIMED: _entry("info", "a file became part of an export", _ARRIVAL + " export route"),
     Event.ARRIVAL_WITHDRAWN: _entry("info", "the client removed, renamed or replaced a file in time", _ARRIVAL),
     Event.ARRIVAL_UNROUTED: _entry("warning", "no route wants this file; it is kept for retention", _ARRIVAL + " hint"),
-    Event.EXPORT_RECEIVED: _entry("info", "custody of an export is taken", _EXPORT + " account path bytes sha256"),
+    Event.ARRIVAL_IGNORED: _entry(
+        "info", "an end marker, or the like, that belongs to no export; it holds no list", _ARRIVAL + " hint"
+    ),
+    Event.EXPORT_GATHERING: _entry(
+        "info", "an export's first file is there; more, or an end marker, are waited for", _EXPORT + " account path"
+    ),
+    Event.EXPORT_RECEIVED: _entry(
+        "info", "custody of an export is taken, all of it", _EXPORT + " account path parts bytes sha256"
+    ),
     Event.EXPORT_ACCEPTED: _entry(
         "info", "an export was rewritten and planned", _EXPORT + " segments recognised list_date delays " + _ROWS
     ),
@@ -198,6 +210,9 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.EXPORT_OVERDUE: _entry(
         "error", "an export has been quarantined for days and still waits for a person", _EXPORT + " reason hint since"
+    ),
+    Event.EXPORT_WITHDRAWN: _entry(
+        "info", "the client removed or renamed every file of an export before it was complete", _EXPORT + " path"
     ),
     Event.EXPORT_REQUEUED: _entry("info", "a person wants an export judged again", _EXPORT + " operator", "reason"),
     Event.EXPORT_DISCARDED: _entry("info", "a person discarded an export", _EXPORT + " operator", "reason"),

@@ -39,11 +39,13 @@ class ArrivalState(StrEnum):
     CLAIMED = "claimed"
     WITHDRAWN = "withdrawn"
     UNROUTED = "unrouted"
+    IGNORED = "ignored"
 
 
 class ExportState(StrEnum):
     """Where one logical list from Amperity stands."""
 
+    GATHERING = "gathering"
     RECEIVED = "received"
     ACCEPTED = "accepted"
     DUPLICATED = "duplicated"
@@ -115,7 +117,11 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One landed file, as the client named it, and what became of it."""
+    """One landed file, as the client named it, and what became of it.
+
+    `export_id` is the export that it belongs to, or waits with. `part` says which of its files it is, from 1; None for
+    an end marker, and for what is not claimed yet.
+    """
 
     id: int
     account: str
@@ -127,11 +133,16 @@ class Arrival:
     state: ArrivalState
     landed_at: datetime
     export_id: str | None
+    part: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
     """One logical list from Amperity, from one or more arrivals.
+
+    `account` and `path` say where it came in: the path of its one file, or that of a directory, which ends in a slash.
+    `source_sha256` is None until all of its files are there; `waits_until` says how long they are waited for, and
+    `as_whole` that a person said that they are all there.
 
     `attempts` counts rewrites that crashed, so that a file which kills the rewrite is not tried for ever.
     `list_date` is the date of acceptance in the route's time zone.
@@ -141,8 +152,10 @@ class Export:
     route: str
     state: ExportState
     received_at: datetime
+    account: str
+    path: str
     source_bytes: int
-    source_sha256: str
+    source_sha256: str | None
     attempts: int
     settings_digest: str | None
     list_date: date | None
@@ -151,19 +164,22 @@ class Export:
     hint: str | None
     original_id: str | None
     detail: str | None = None
+    waits_until: datetime | None = None
+    as_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NewExport:
     """An export of which custody is about to be taken: its bytes are durable, its row is not there yet.
 
-    `account` and `path` say where its first file came in.
+    `account` and `path` say where it came in: the path of its one file, or that of a directory, which ends in a slash.
+    `source_sha256` is None while it waits for more files.
     """
 
     id: str
     route: str
     source_bytes: int
-    source_sha256: str
+    source_sha256: str | None
     account: str
     path: str
 

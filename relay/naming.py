@@ -65,6 +65,15 @@ def source_name(part: int) -> str:
     return f"{part:04}"
 
 
+def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Return what names sort by when the numbers in them count as numbers: `2.csv` before `10.csv` (rule C4).
+
+    Names that differ only in the zeros before a number come in the order of their characters.
+    """
+    pieces = re.findall(r"([^0-9]*)([0-9]*)", name)
+    return [(text, int(digits or -1)) for text, digits in pieces], name
+
+
 def draft_name(ordinal: int) -> str:
     """Return what the rewritten list of an export's segment is called on disk: `1.csv`."""
     return f"{ordinal}.csv"

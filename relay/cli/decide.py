@@ -80,7 +80,7 @@ def release(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | 
 @_decision
 @click.pass_context
 def discard(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | None) -> None:
-    """Give up lists that wait, or quarantined exports, for good.
+    """Give up lists that wait, or exports that are quarantined or wait for files, for good.
 
     \b
     Example:
@@ -97,20 +97,25 @@ def discard(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | 
 
 @click.command()
 @_decision
+@click.option(
+    "--as-whole", is_flag=True, help="Of an incomplete export: the files that are there are all of it, so take them."
+)
 @click.pass_context
-def requeue(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | None) -> None:
+def requeue(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | None, *, as_whole: bool) -> None:
     """Try failed lists, or quarantined exports, again.
 
     \b
     Example:
       relay requeue sirendenim-20261123T062155Z-9c1e2a --reason "identifier_column is right now"
+      relay requeue --as-whole sirendenim-20261123T062155Z-9c1e2a --reason "part 2 had no rows"
 
     A list keeps its name and bytes. An export is rewritten and judged anew, by the settings as they are now.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
 
     def verb(store: "Store", loaded: "Config", it: str, decision: Decision) -> Delivery | Export:
         now = _now()
-        return store.requeue(it, decision, now, stale_at=now + _route_of(store, loaded, it).stale_after)
+        stale_at = now + _route_of(store, loaded, it).stale_after
+        return store.requeue(it, decision, now, stale_at=stale_at, as_whole=as_whole)
 
     ctx.exit(_decide(config, ids, reason, verb))
 
@@ -139,6 +144,8 @@ def _became(it: Delivery | Export) -> str:
             return f"is queued as {it.remote_name}; the running service sends it within seconds"
         case Delivery(state=DeliveryState.DUPLICATED):
             return "is a duplicate: the same list is already there for its date, so nothing is sent"
+        case Export(state=ExportState.GATHERING):
+            return "is to be taken as it is; the running service does so within seconds"
         case Export(state=ExportState.RECEIVED):
             return "is to be rewritten again; the running service does so within seconds"
         case _:

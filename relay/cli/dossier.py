@@ -22,7 +22,8 @@ from relay.cli.pasting import ways_out
 from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.tables import as_text
 from relay.log import Event
-from relay.model import Arrival, Delivery, Export, Report, SegmentCounts, Transition
+from relay.model import Arrival, ArrivalState, Delivery, Export, Report, SegmentCounts, Transition
+from relay.naming import natural_order
 
 _FILES_NAMED: Final = 6
 
@@ -58,7 +59,7 @@ class ExportDossier:
             ("export", export.id),
             ("state", export.state),
             ("route", export.route),
-            *(("from", f"{it.path}, account {it.account}, {size(it.size)}") for it in self.arrivals),
+            *_came_from(self.arrivals),
             ("received", f"{moment(export.received_at)} UTC"),
             ("sha256", export.source_sha256),
             ("for the date", export.list_date),
@@ -143,6 +144,18 @@ def _count_facts(counts: SegmentCounts) -> Iterator[tuple[str, object]]:
     )
     if counts.suspect:
         yield "suspect", f"{counts.suspect:,} of the rows to send: no such number is in use"
+
+
+def _came_from(arrivals: Sequence[Arrival]) -> Iterator[tuple[str, object]]:
+    """Name the first few files that an export came from, in their order, and the markers of its end."""
+    parts = [it for it in arrivals if it.part is not None or it.state is ArrivalState.LANDED]
+    for it in sorted(parts, key=lambda it: (it.part or 0, natural_order(it.path)))[:_FILES_NAMED]:
+        yield "from", f"{it.path}, account {it.account}, {size(it.size)}"
+    if len(parts) > _FILES_NAMED:
+        yield "from", f"{len(parts) - _FILES_NAMED:,} more files"
+    for it in arrivals:
+        if it.state is ArrivalState.CLAIMED and it.part is None:
+            yield "marked by", it.path
 
 
 def _files_in(directory: Path) -> list[Path]:

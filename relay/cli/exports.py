@@ -13,7 +13,7 @@ from relay.cli.filters import narrowed
 from relay.cli.listing import ListedRow, print_listing
 from relay.cli.pasting import decisions_due
 from relay.cli.state import read_state
-from relay.cli.tables import print_json
+from relay.cli.tables import as_text, print_json
 from relay.model import Export, ExportState
 
 
@@ -68,5 +68,16 @@ def export_remarks(export: Export) -> list[str]:
     """Say why an export is where it is, and what to do about it; nothing where it is simply accepted."""
     if export.state is ExportState.DUPLICATED:
         return [f"the same bytes as {export.original_id}, accepted for {export.list_date}"]
+    if export.state is ExportState.GATHERING:
+        return gathering_remarks(export)
     why = ": ".join(filter(None, (export.reason, export.detail)))
     return [words for words in (why, export.hint) if words]
+
+
+def gathering_remarks(export: Export) -> list[str]:
+    """Say what an export that waits for files has and lacks, and until when it waits."""
+    what = f"{as_text(export.path)}: {as_text(export.detail or 'its files are being looked at')}"
+    if export.as_whole or export.waits_until is None:
+        return [what]
+    until = f"if nothing more comes, this is decided at {moment(export.waits_until)} UTC: what lacks nothing is taken"
+    return [what, f"{until}, anything else quarantined as incomplete"]

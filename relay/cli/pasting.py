@@ -15,6 +15,7 @@ _DECISIONS: Final[dict[DeliveryState | ExportState, tuple[str, ...]]] = {
     DeliveryState.DEFERRED: ("hold", "discard"),
     DeliveryState.HELD: ("release", "discard"),
     DeliveryState.FAILED: ("requeue", "discard"),
+    ExportState.GATHERING: ("requeue", "discard"),
     ExportState.QUARANTINED: ("requeue", "discard"),
 }
 
@@ -42,7 +43,13 @@ def ways_out(it: Delivery | Export, config: Path) -> list[str]:
     decisions = _DECISIONS.get(it.state, ())
     if isinstance(it, Delivery) and not it.counts.rows_out:
         decisions = tuple(decision for decision in decisions if decision != "release")  # Rule A9.
-    return [command_line(config, decision, it.id) for decision in decisions]
+    return [command_line(config, *_words(decision, it), it.id) for decision in decisions]
+
+
+def _words(decision: str, it: Delivery | Export) -> tuple[str, ...]:
+    """Return a decision as it is typed: what is incomplete is requeued only by saying that it is whole (rule C8)."""
+    is_incomplete = it.state is ExportState.GATHERING or (isinstance(it, Export) and it.reason == "incomplete")
+    return (decision, "--as-whole") if decision == "requeue" and is_incomplete else (decision,)
 
 
 def _this_program() -> str:

@@ -74,6 +74,7 @@ class Standing:
     running: bool
     routes: tuple[RouteStanding, ...]
     quarantined: tuple[Export, ...]
+    gathering: tuple[Export, ...]
     unrouted: tuple[Arrival, ...]
     upstreams: tuple[UpstreamStanding, ...]
     disk_free: int
@@ -115,6 +116,7 @@ def gather(config: "Config", store: "Store", now: datetime) -> Standing:
         running=Spool(config.state_dir).is_in_use(),
         routes=tuple(_route(name, config.routes.get(name), store, waiting, now) for name in (*config.routes, *lost)),
         quarantined=tuple(store.exports(state=ExportState.QUARANTINED)),
+        gathering=tuple(store.exports(state=ExportState.GATHERING)),
         unrouted=tuple(it for it in store.arrivals(state=ArrivalState.UNROUTED) if it.landed_at >= now - SHOWN_FOR),
         upstreams=tuple(UpstreamStanding(it, suspensions.get(name)) for name, it in config.upstreams.items()),
         disk_free=disk.free,

@@ -61,6 +61,9 @@ def _print(standing: Standing, state_dir: Path, config: Path) -> None:
     if standing.quarantined:
         print_heading("Quarantined exports")
         print_exports(standing.quarantined, config, indent=2)
+    if standing.gathering:
+        print_heading("Exports that wait for more files")
+        print_exports(standing.gathering, config, indent=2)
     if standing.unrouted:
         print_heading("Files that no route wants")
         for arrival in standing.unrouted:
@@ -197,6 +200,7 @@ def _document(standing: Standing, state_dir: Path, config: Path) -> Document:
         "findings": standing.findings,
         "routes": [_route_document(route, config) for route in standing.routes],
         "quarantined": [_export_document(export, config) for export in standing.quarantined],
+        "gathering": [export_document(export) for export in standing.gathering],
         "unrouted": [arrival_document(arrival) for arrival in standing.unrouted],
         "upstreams": [_upstream_document(upstream) for upstream in standing.upstreams],
         "disk": {"path": str(state_dir), "free_bytes": standing.disk_free, "total_bytes": standing.disk_total},

@@ -37,6 +37,8 @@ from relay.settings import Duration, Settings, Size, TimeOfDay
 LONGEST_PAUSE: Final = timedelta(hours=1)
 LONGEST_GRACE: Final = timedelta(hours=12)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
+LONGEST_WAIT: Final = timedelta(hours=12)
+"""Exports come daily and use the same names: what is left of one must be given up before the next one."""
 
 Most = Annotated[Size, Field(gt=0, le=10**15)]
 """How many bytes something may have at most."""
@@ -161,10 +163,34 @@ class UpstreamSettings(NamedSettings):
 class SourceSettings(SourceRules):
     """How exports of this route are read, and when one counts as complete."""
 
-    complete: Literal["close", "quiet"] = "close"
-    """What makes a file complete: its client's CLOSE, or that it rested for `quiet`."""
+    group: Literal["file", "directory"] = "file"
+    """What makes one export: a file, or all files of a directory. With `directory`, `complete` is `done` or `quiet`
+    (rule C1)."""
+    complete: Literal["close", "done", "quiet"] = "close"
+    """What makes an export complete: its client's CLOSE, an end marker such as `<file>.DONE` or `<directory>/.DONE`, or
+    that nothing more came for `quiet` (rule C1)."""
     quiet: Pause = timedelta(seconds=60)
-    """How long a file must rest that counts as complete by that, or was put there by other means (rule L5)."""
+    """How long an export must rest that counts as complete by that, and a file that was put there by other means (rule
+    L5)."""
+    wait: Annotated[Duration, at_most(LONGEST_WAIT)] = timedelta(hours=2)
+    """How long, after the last file came, missing ones or the end marker are waited for before the export is
+    quarantined as `incomplete` (rule C5)."""
+    gaps: Literal["quarantine", "accept"] = "quarantine"
+    """What to do with a directory whose files show that one is missing or empty (rule C6)."""
+
+    @model_validator(mode="after")
+    def _directory_has_an_end(self) -> Self:
+        if self.group == "directory" and self.complete == "close":
+            raise trouble(
+                "no file's CLOSE tells that a directory has all of its files",
+                hint='Beside group = "directory", set complete = "done" if an end marker (.DONE) is sent, or "quiet".',
+            )
+        return self
+
+    @property
+    def gathers(self) -> bool:
+        """Whether an export may have to wait for more files."""
+        return self.group == "directory" or self.complete == "done"
 
 
 class RouteSettings(NamedSettings):

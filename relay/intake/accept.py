@@ -58,7 +58,8 @@ class Acceptor:
             await self._rewrite(export, route, day)
 
     async def _rewrite(self, export: Export, route: RouteSettings, day: date) -> None:
-        parts = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
+        arrivals = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
+        parts = [it for it in arrivals if it.part is not None]  # What is none marks the end, and holds no list.
         sources = [
             SourceFile(self._spool.source(route.name, export.id, source_name(number)), part.path)
             for number, part in enumerate(parts, start=1)

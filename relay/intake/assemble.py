@@ -4,14 +4,19 @@ A scan compares what lies in the landing zone with the arrivals noted so far and
 from disk and database alone, so a kill at any instant costs time only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 
 from relay import naming
 from relay.config import Config, RouteSettings
-from relay.model import Arrival, ArrivalState, Fingerprint, Landing, NewExport
+from relay.intake.gather import Gatherer, Ground
+from relay.intake.markers import Group, Role, role_of
+from relay.intake.marking import Marking, Strays
+from relay.lifecycle import IllegalTransitionError
+from relay.model import Arrival, ArrivalState, Export, Landing, NewExport
 from relay.spool import LandedFile, Spool, VanishedError, hash_file
 from relay.store import Store
 
@@ -41,52 +46,99 @@ class Assembler:
 
     def scan(self) -> Scan:
         """Look through every account's landing zone once. Blocks: call it in a thread."""
-        received: list[str] = []
         due: list[datetime] = []
-        for account in self._config.accounts:
-            # Arrivals first, files second: a file that lands in between is merely seen without its arrival, and is
-            # then young enough to be left alone until the next scan.
-            known = self._store.known(account)
-            files = list(self._spool.landed_files(account))
-            self._withdraw_missing(known, files)
-            for file in files:
-                arrival = self._arrival_of(account, file, known.get(file.fingerprint), due)
-                if arrival is not None and (export_id := self._claim(arrival, due)) is not None:
-                    received.append(export_id)
+        config = self._config
+        received = [
+            export_id
+            for account in config.accounts
+            for export_id in _AccountScan(account, config, self._spool, self._store, self._now, due).run()
+        ]
         return Scan(tuple(received), min(due, default=None))
 
-    def _withdraw_missing(self, known: dict[Fingerprint, Arrival], files: Sequence[LandedFile]) -> None:
-        """Withdraw what its client removed, replaced or renamed before it was claimed (rule L6)."""
-        lying = {(file.fingerprint, file.path) for file in files}
-        for fingerprint, arrival in known.items():
-            if arrival.state is ArrivalState.LANDED and (fingerprint, arrival.path) not in lying:
-                self._store.withdraw(arrival.id, self._now())
 
-    def _arrival_of(self, account: str, file: LandedFile, noted: Arrival | None, due: list[datetime]) -> Arrival | None:
-        """Return the arrival that waits to be claimed for `file`, noting it first where there is none."""
-        if noted is None:
-            # Rule L5: nobody told us that it is complete, so it must have rested.
-            rested_at = file.changed_at + self._quiet(account, file.path)
-            if rested_at > self._now():
-                due.append(rested_at)
-                return None
-            return self._land(account, file, confirmed=False, session=None)
-        if noted.path == file.path and noted.state is not ArrivalState.WITHDRAWN:
-            return noted if noted.state is ArrivalState.LANDED else None
-        if noted.state is ArrivalState.CLAIMED:
-            return None  # Renaming what is already claimed makes no new arrival.
-        return self._land(account, file, confirmed=noted.confirmed, session=noted.session)
+class _AccountScan:
+    """One look through one account's landing zone; `due` gets the instants at which to look again."""
 
-    def _land(self, account: str, file: LandedFile, *, confirmed: bool, session: str | None) -> Arrival:
-        landing = Landing(account, file.path, file.fingerprint, file.size, confirmed=confirmed, session=session)
+    def __init__(
+        self,
+        account: str,
+        config: Config,
+        spool: Spool,
+        store: Store,
+        now: Callable[[], datetime],
+        due: list[datetime],
+    ) -> None:
+        self._account = account
+        self._config = config
+        self._spool = spool
+        self._store = store
+        self._now = now
+        self._due = due
+        # Arrivals first, files second: a file that lands in between is merely seen without its arrival, and is
+        # then young enough to be left alone until the next scan.
+        self._known = store.known(account)
+        self._files = list(spool.landed_files(account))
+        self._busy_at = spool.last_write(account)
+
+    def run(self) -> Iterator[str]:
+        """Settle every difference, and yield the exports that were received."""
+        earlier = [
+            *self._withdraw_missing(),
+            *(it for it in self._known.values() if it.state is ArrivalState.WITHDRAWN),
+        ]
+        waiting = {Group(export.route, export.path): export for export in self._store.gathering(self._account)}
+        landed = list(self._landed())
+        grounds: dict[Group, Ground] = {}
+        for arrival in (it for it in landed if role_of(it.path) is Role.PART):
+            route = self._config.route_for(self._account, arrival.path)
+            if route is not None and route.source.gathers:
+                group = _group(route, arrival.path)
+                grounds.setdefault(group, Ground(group)).parts.append(arrival)
+            elif (route is not None or not _is_of(arrival, waiting.values())) and (
+                taken := self._claim(arrival, route)
+            ):
+                yield taken
+        yield from self._gather(grounds, waiting, [it for it in landed if role_of(it.path) is not Role.PART], earlier)
+
+    def _withdraw_missing(self) -> list[Arrival]:
+        """Withdraw what its client removed, replaced or renamed before it was claimed (rule L6), and return it."""
+        lying = {(file.fingerprint, file.path) for file in self._files}
+        missing = [
+            arrival
+            for fingerprint, arrival in self._known.items()
+            if arrival.state is ArrivalState.LANDED and (fingerprint, arrival.path) not in lying
+        ]
+        for arrival in missing:
+            self._store.withdraw(arrival.id, self._now())
+        return missing
+
+    def _landed(self) -> Iterator[Arrival]:
+        """Yield the arrivals that wait to be claimed, noting those first that nobody told of."""
+        for file in self._files:
+            noted = self._known.get(file.fingerprint)
+            if noted is None:
+                # Rule L5: nobody told us that it is complete, so it must have rested.
+                rested_at = file.changed_at + self._quiet(file.path)
+                if rested_at <= self._now():
+                    yield self._land(file, confirmed=False, session=None)
+                else:
+                    self._due.append(rested_at)
+                    self._busy_at = max(file.changed_at, self._busy_at or file.changed_at)
+            elif noted.path == file.path and noted.state is not ArrivalState.WITHDRAWN:
+                if noted.state is ArrivalState.LANDED:
+                    yield noted
+            elif noted.state is not ArrivalState.CLAIMED:  # Renaming what is already claimed makes no new arrival.
+                yield self._land(file, confirmed=noted.confirmed, session=noted.session)
+
+    def _land(self, file: LandedFile, *, confirmed: bool, session: str | None) -> Arrival:
+        landing = Landing(self._account, file.path, file.fingerprint, file.size, confirmed=confirmed, session=session)
         return self._store.land(landing, self._now())
 
-    def _claim(self, arrival: Arrival, due: list[datetime]) -> str | None:
+    def _claim(self, arrival: Arrival, route: RouteSettings | None) -> str | None:
         """Make an export of a settled arrival and return its id, or None where it is not yet, or not, to be one."""
-        route = self._config.route_for(arrival.account, arrival.path)
         settled_at = arrival.landed_at + self._settle(arrival, route)
         if settled_at > self._now():
-            due.append(settled_at)
+            self._due.append(settled_at)
             return None
         if route is None:
             hint = f"add a route for account {arrival.account} that matches the path, then have the file sent again"
@@ -111,12 +163,49 @@ class Assembler:
         self._store.receive(export, [arrival.id], self._now())
         return export_id
 
+    def _gather(
+        self,
+        grounds: dict[Group, Ground],
+        waiting: dict[Group, Export],
+        markers: Sequence[Arrival],
+        earlier: Sequence[Arrival],
+    ) -> Iterator[str]:
+        """See to the exports that wait for files, and to what marks their end."""
+        marking = Marking(grounds.values(), markers)
+        gatherer = Gatherer(self._spool, self._store, self._config, now=self._now)
+        for group, ground in grounds.items():
+            last_marked_by = marking.claimed_with(group)
+            outcome = gatherer.look(
+                ground, waiting.get(group), earlier=earlier, busy_at=self._busy_at, marker_ids=last_marked_by
+            )
+            if isinstance(outcome, datetime):
+                self._due.append(outcome)
+            elif outcome is not None:
+                marking.taken(group)
+                yield outcome
+        for group in waiting.keys() - grounds.keys():
+            if group.route in self._config.routes:
+                with suppress(IllegalTransitionError):  # A person discarded it at this moment.
+                    self._store.withdraw_export(waiting[group].id, self._now())
+        strays = Strays(self._config, self._store, self._known.values(), now=self._now)
+        self._due += [due for marker in marking.strays() if (due := strays.see_to(marker)) is not None]
+
     def _settle(self, arrival: Arrival, route: RouteSettings | None) -> timedelta:
         if route is not None and route.source.complete == "quiet":
             return route.source.quiet
         # What had to rest before it was noted has settled already.
         return self._config.landing.settle if arrival.confirmed else timedelta()
 
-    def _quiet(self, account: str, path: str) -> timedelta:
-        route = self._config.route_for(account, path)
+    def _quiet(self, path: str) -> timedelta:
+        route = self._config.route_for(self._account, path)
         return route.source.quiet if route is not None else _QUIET_WITHOUT_ROUTE
+
+
+def _group(route: RouteSettings, path: str) -> Group:
+    """Return the export that a file of this route belongs to (rule C1)."""
+    return Group(route.name, path if route.source.group == "file" else f"{path.rpartition('/')[0]}/")
+
+
+def _is_of(arrival: Arrival, waiting: Iterable[Export]) -> bool:
+    """Say whether a file waits with an export whose route the configuration has lost; it may come back."""
+    return arrival.export_id is not None and any(export.id == arrival.export_id for export in waiting)

@@ -1,10 +1,12 @@
 """The running of the second stage.
 
-A scan at the start, every minute and after each hint claims what has settled (`assemble`); each received export is
-rewritten and planned (`accept`, `plan`). Hints come from the landing zone and from the file system (`watch`).
+A scan at the start, every minute and after each hint claims what has settled (`assemble`) and sees to the exports that
+wait for more files (`gather`); each received export is rewritten and planned (`accept`, `plan`). Hints come from the
+landing zone and from the file system (`watch`).
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,6 +24,12 @@ _LOOK_EVERY: Final = timedelta(seconds=1)
 """How often operators' decisions on exports, made in another process, are looked for."""
 
 _REWRITES_AT_ONCE: Final = 2
+
+_REST_AFTER_SCAN: Final = 4
+"""So many times as long as a scan took, the next one that is only hinted at waits: a client that uploads thousands of
+files hints as often, and each scan looks at all of them."""
+
+_LONGEST_REST: Final = timedelta(seconds=2)
 
 
 class Intake:
@@ -64,9 +72,12 @@ class Intake:
     async def _scan_for_ever(self) -> None:
         while True:
             self.wake.clear()
+            began = time.monotonic()
             scan = await asyncio.to_thread(self._assembler.scan)
             if scan.received:
                 self._received.set()
+            took = timedelta(seconds=time.monotonic() - began)
+            await asyncio.sleep(min(took * _REST_AFTER_SCAN, _LONGEST_REST).total_seconds())
             await _wait(self.wake, self._until(scan.look_again_at))
 
     def _until(self, look_again_at: datetime | None) -> timedelta:
@@ -79,8 +90,12 @@ class Intake:
         """Start settling every received export once, in order of receipt."""
         async with asyncio.TaskGroup() as settling:
             in_hand: set[str] = set()
+            asked_for: list[str] = []
             while True:
                 self._received.clear()
+                if (asked := await asyncio.to_thread(self._store.taken_as_whole)) != asked_for:
+                    asked_for = asked
+                    self.wake.set()
                 for export in await asyncio.to_thread(self._store.received_exports):
                     if export.id not in in_hand:
                         in_hand.add(export.id)

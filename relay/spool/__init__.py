@@ -13,17 +13,17 @@ it gets its name and its directory afterwards, so that a kill at any point leave
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
 from relay.model import Arrival, Delivery, RelayError
-from relay.naming import draft_name
+from relay.naming import draft_name, source_name
 from relay.spool.disk import hash_file, is_locked, make_directory, open_lock, remove, sync
-from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, take_out_of_view
+from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, read, take_out_of_view
 
 __all__ = ["LandedFile", "Spool", "VanishedError", "hash_file"]
 
@@ -135,8 +135,7 @@ class Spool:
             make_directory(directory)
         taken = source / name
         try:
-            put = link if arrival.confirmed else copy
-            put(self.landing(arrival.account), arrival.path, arrival.fingerprint, taken)
+            self._put(arrival, taken)
         except VanishedError:
             for directory in directories:
                 with suppress(OSError):  # It has other parts.
@@ -145,6 +144,48 @@ class Spool:
         for it in (taken, *directories, self._exports):
             sync(it)
         return taken
+
+    def take_parts(self, arrivals: Sequence[Arrival], export_dir: Path) -> list[Path]:
+        """Put several landed files durably into an export's `source/`, in place of what a kill left there.
+
+        They are called as `naming.source_name` says, in the given order.
+
+        Raises:
+            VanishedError: one of them is no longer the file that was noted; nothing was taken.
+        """
+        source = export_dir / "source"
+        remove(source)
+        directories = (export_dir.parent, export_dir, source)
+        for directory in directories:
+            make_directory(directory)
+        taken = [source / source_name(part) for part in range(1, len(arrivals) + 1)]
+        try:
+            for arrival, to in zip(arrivals, taken, strict=True):
+                self._put(arrival, to)
+        except VanishedError:
+            remove(source)
+            raise
+        for it in (*taken, *reversed(directories), self._exports):
+            sync(it)
+        return taken
+
+    def read_landed(self, arrival: Arrival, at_most: int) -> bytes:
+        """Return the first bytes of a landed file.
+
+        Raises:
+            VanishedError: it is no longer the file that was noted.
+        """
+        return read(self.landing(arrival.account), arrival.path, arrival.fingerprint, at_most)
+
+    def last_write(self, account: str) -> datetime | None:
+        """Return when an upload of this account that is not complete last got bytes; None if there is none."""
+        with suppress(FileNotFoundError), os.scandir(self.incoming(account)) as uploads:
+            return max((datetime.fromtimestamp(it.stat().st_mtime, UTC) for it in uploads), default=None)
+        return None
+
+    def _put(self, arrival: Arrival, to: Path) -> None:
+        put = link if arrival.confirmed else copy
+        put(self.landing(arrival.account), arrival.path, arrival.fingerprint, to)
 
     def adopt(self, work: Path) -> None:
         """Move what a rewrite made in `work` into its export's directory, in place of what an earlier one left."""

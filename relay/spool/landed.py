@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from relay.model import Fingerprint
 
@@ -69,16 +69,26 @@ def copy(root: Path, path: str, fingerprint: Fingerprint, to: Path) -> None:
     Raises:
         VanishedError: it is no longer there, or was changed meanwhile.
     """
-    with _parent_of(root, path) as (parent, entry):
-        # Opening what turns out to be a pipe must not wait for its other end.
-        descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-    with os.fdopen(descriptor, "rb") as landed, os.fdopen(os.open(to, _NEW_FILE, 0o600), "wb") as copied:
+    with _opened(root, path) as landed, os.fdopen(os.open(to, _NEW_FILE, 0o600), "wb") as copied:
         shutil.copyfileobj(landed, copied, _COPIED_AT_ONCE)
         # Looked at after the last byte was read: it is still as it was when it was noted, so it was all the while.
-        meant = _is_meant(os.fstat(descriptor), fingerprint)
+        meant = _is_meant(os.fstat(landed.fileno()), fingerprint)
     if not meant:
         to.unlink()
         raise VanishedError
+
+
+def read(root: Path, path: str, fingerprint: Fingerprint, at_most: int) -> bytes:
+    """Return the first bytes of the file that is meant.
+
+    Raises:
+        VanishedError: it is no longer there, or was changed meanwhile.
+    """
+    with _opened(root, path) as file:
+        content = file.read(at_most)
+        if not _is_meant(os.fstat(file.fileno()), fingerprint):
+            raise VanishedError
+    return content
 
 
 def take_out_of_view(root: Path, file: LandedFile, aside: Path) -> None:
@@ -95,6 +105,18 @@ def take_out_of_view(root: Path, file: LandedFile, aside: Path) -> None:
             with suppress(FileExistsError):
                 os.link(aside, entry, dst_dir_fd=parent, follow_symlinks=False)
         aside.unlink()
+
+
+def _opened(root: Path, path: str) -> BinaryIO:
+    """Open a file below `root` for reading.
+
+    Raises:
+        VanishedError: it is not there.
+    """
+    with _parent_of(root, path) as (parent, entry):
+        # Opening what turns out to be a pipe must not wait for its other end.
+        descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    return os.fdopen(descriptor, "rb")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from relay.store.database import BUSY_TIMEOUT, Database, make_private
 from relay.store.decisions import DecisionVerbs
 from relay.store.exports import ExportVerbs
 from relay.store.freshness import FreshnessVerbs
+from relay.store.gathering import GatheringVerbs
 from relay.store.migrating import is_up_to_date, migrate
 from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
@@ -31,6 +32,7 @@ def _nothing() -> None:
 
 class Store(
     ArrivalVerbs,
+    GatheringVerbs,
     ExportVerbs,
     SendingVerbs,
     DecisionVerbs,

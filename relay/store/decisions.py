@@ -5,6 +5,7 @@ from typing import Final
 
 from relay.lifecycle import DELIVERY, EXPORT, DeliveryEvent, ExportEvent
 from relay.model import Decision, Delivery, DeliveryState, Export, ExportState, HoldReason, RelayError
+from relay.store.gathering import INCOMPLETE, claim_all_gathered
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery, move_export
 from relay.store.segments import give_name, newer_in_line, same_list_in_line, supersede_older
@@ -69,7 +70,7 @@ class DecisionVerbs(Verbs):
             return _release(transaction, delivery, decision, day, stale_at)
 
     def discard(self, subject_id: str, decision: Decision, now: datetime) -> Delivery | Export:
-        """Discard a list that waits, or a quarantined export.
+        """Discard a list that waits, a quarantined export, or one that waits for files.
 
         Raises:
             RelayError: there is no such delivery or export, or its state does not allow it.
@@ -78,20 +79,30 @@ class DecisionVerbs(Verbs):
         with self._database.transaction(now) as transaction:
             if _names_an_export(transaction, subject_id):
                 export = _export(transaction, subject_id, ExportEvent.DISCARDED)
-                return move_export(transaction, export, ExportEvent.DISCARDED, facts=said)
+                claim_all_gathered(transaction, export)
+                return move_export(transaction, export, ExportEvent.DISCARDED, facts=said, waits_until=None)
             delivery = _delivery(transaction, subject_id, DeliveryEvent.DISCARDED)
             return move_delivery(transaction, delivery, DeliveryEvent.DISCARDED, facts=said, reason=decision.reason)
 
     def requeue(
-        self, subject_id: str, decision: Decision, now: datetime, *, stale_at: datetime | None = None
+        self,
+        subject_id: str,
+        decision: Decision,
+        now: datetime,
+        *,
+        stale_at: datetime | None = None,
+        as_whole: bool = False,
     ) -> Delivery | Export:
         """Have a quarantined export judged again, or a failed list sent again under the name it has.
+
+        An export that is incomplete, or still waits for files, is taken as it is if a person says that it is whole.
 
         Args:
             subject_id: the export or the delivery.
             decision: who said so, and why.
             now: the instant of the decision.
             stale_at: when a delivery is to be held if it is still unsent (rule G8); None leaves that as it is.
+            as_whole: the files of an export that are there are all of it (rule C8).
 
         Raises:
             RelayError: there is no such delivery or export, its state does not allow it, or a newer list of the
@@ -99,9 +110,9 @@ class DecisionVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             if _names_an_export(transaction, subject_id):
-                export = _export(transaction, subject_id, ExportEvent.REQUEUED)
-                forgotten = {"reason": None, "detail": None, "hint": None, "attempts": 0}
-                return move_export(transaction, export, ExportEvent.REQUEUED, facts=_said(decision), **forgotten)
+                return _requeue_export(
+                    transaction, _export(transaction, subject_id, ExportEvent.REQUEUED), decision, as_whole=as_whole
+                )
             delivery = _delivery(transaction, subject_id, DeliveryEvent.REQUEUED)
             _refuse_if_overtaken(transaction, delivery)
             return _requeue(transaction, delivery, decision, stale_at or delivery.stale_at)
@@ -125,6 +136,18 @@ def _release(
     )
     supersede_older(transaction, released, replaces_same_day=True)
     return released
+
+
+def _requeue_export(transaction: Transaction, export: Export, decision: Decision, *, as_whole: bool) -> Export:
+    is_incomplete = export.state is ExportState.GATHERING or export.reason == INCOMPLETE
+    if is_incomplete and not as_whole:
+        raise RelayError(
+            f"{export.id} is not complete: {export.detail}",
+            hint="Have it sent again as a whole, which makes a new export. If the files that are there are all of it, "
+            "say so with `relay requeue --as-whole`; to give it up, `relay discard` it.",
+        )
+    forgotten = {"reason": None, "detail": None, "hint": None, "attempts": 0, "as_whole": is_incomplete}
+    return move_export(transaction, export, ExportEvent.REQUEUED, facts=_said(decision), **forgotten)
 
 
 def _requeue(transaction: Transaction, delivery: Delivery, decision: Decision, stale_at: datetime) -> Delivery:

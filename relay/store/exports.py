@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
 from relay.guards import History
-from relay.lifecycle import ArrivalEvent, ExportEvent, IllegalTransitionError
-from relay.log import Event
+from relay.lifecycle import ExportEvent, IllegalTransitionError
 from relay.model import Acceptance, Delivery, DeliveryState, Draft, Export, ExportState, NewExport, Report, Verdict
-from relay.store.arrivals import the_arrival
-from relay.store.journal import Transaction
-from relay.store.moves import facts_of_export, move_arrival, move_export
+from relay.store.gathering import bear_export, claim_parts
+from relay.store.moves import move_export
 from relay.store.planning import accept_export
 from relay.store.rows import export_of
 from relay.store.schema import deliveries, exports
@@ -31,16 +29,8 @@ class ExportVerbs(Verbs):
             IllegalTransitionError: an arrival is no longer `landed`; nothing is noted then.
         """
         with self._database.transaction(now) as transaction:
-            received = _note(transaction, export)
-            for part, arrival_id in enumerate(arrival_ids, start=1):
-                move_arrival(
-                    transaction,
-                    the_arrival(transaction, arrival_id),
-                    ArrivalEvent.CLAIMED,
-                    route=export.route,
-                    export_id=export.id,
-                    part=part,
-                )
+            received = bear_export(transaction, export, ExportState.RECEIVED, parts=len(arrival_ids))
+            claim_parts(transaction, received, arrival_ids)
             return received
 
     def received_exports(self) -> list[Export]:
@@ -130,27 +120,6 @@ class ExportVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             return accept_export(transaction, the_export(transaction, export_id), report, acceptance, plan)
-
-
-def _note(transaction: Transaction, new: NewExport) -> Export:
-    rows = transaction.run(
-        insert(exports)
-        .values(
-            id=new.id,
-            route=new.route,
-            state=ExportState.RECEIVED,
-            account=new.account,
-            path=new.path,
-            source_bytes=new.source_bytes,
-            source_sha256=new.source_sha256,
-            received_at=transaction.now,
-        )
-        .returning(exports)
-    )
-    export = export_of(rows.mappings().one())
-    facts = facts_of_export(export) | {"account": new.account, "path": new.path}
-    transaction.record(Event.EXPORT_RECEIVED, export.id, None, facts)
-    return export
 
 
 def _has_undone_delivery(export_id: ColumnElement[str]) -> ColumnElement[bool]:

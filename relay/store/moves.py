@@ -129,6 +129,8 @@ def facts_of_export(export: Export) -> dict[str, object]:
         "export": export.id,
         "route": export.route,
         "state": export.state,
+        "account": export.account,
+        "path": export.path,
         "bytes": export.source_bytes,
         "sha256": export.source_sha256,
         "list_date": export.list_date,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0004"
+VERSION: Final = "0005"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -57,7 +57,8 @@ exports: Final = Table(
     Column("account", String, nullable=False),
     Column("path", ClientPath, nullable=False),
     Column("source_bytes", Integer, nullable=False),
-    Column("source_sha256", String, nullable=False),
+    # None while more files are waited for.
+    Column("source_sha256", String),
     Column("received_at", Instant, nullable=False),
     _count("attempts"),
     Column("accepted_at", Instant),
@@ -70,6 +71,9 @@ exports: Final = Table(
     Column("reason", String),
     Column("detail", String),
     Column("hint", String),
+    Column("waits_until", Instant),
+    # A person said that the files that are there are all of them.
+    Column("as_whole", Boolean, nullable=False, server_default="0"),
     Index("exports_by_receipt", "received_at"),
     Index("exports_by_state", "state", "received_at"),
     Index("exports_by_route", "route", "received_at"),
@@ -88,7 +92,7 @@ arrivals: Final = Table(
     Column("state", _state(ArrivalState, "arrival_state"), nullable=False),
     Column("landed_at", Instant, nullable=False),
     Column("export_id", String, ForeignKey("exports.id")),
-    # Which part of its export it is, from 1.
+    # Which part of its export it is, from 1; an end marker is none.
     Column("part", Integer),
     # When its file left the landing zone's view (rule R3); from then on it is of no interest to a scan.
     Column("cleared_at", Instant),

@@ -202,7 +202,17 @@ def test_its_keys_are_stable(host: Host) -> None:
     expect(host, since_deadline=timedelta(minutes=1))
     document = host.document("status")
     assert set(document["routes"][0]["freshness"]) == {"expect_by", "date", "expected_at", "state", "segments"}
-    assert set(document) == {"at", "running", "findings", "routes", "quarantined", "unrouted", "upstreams", "disk"}
+    assert set(document) == {
+        "at",
+        "running",
+        "findings",
+        "routes",
+        "quarantined",
+        "gathering",
+        "unrouted",
+        "upstreams",
+        "disk",
+    }
     (route,) = document["routes"]
     assert set(route) == {
         *("name", "configured", "account", "upstream", "client_domain", "today"),

@@ -79,6 +79,11 @@ class Books:
         )
         return self.store.receive(new, [arrival.id], self.now)
 
+    def gather(self, path: str = "/uploads/X.csv/") -> Export:
+        """A new export that waits for files."""
+        new = NewExport(export_id(ROUTE, self.now, f"{self._next():06x}"), ROUTE, 0, None, "amperity", path)
+        return self.store.gather(new, self.now)
+
     def accept(
         self,
         export: Export,

@@ -28,7 +28,7 @@ Table = dict[Any, dict[Any, Any]]
 """One of the three, whichever it is."""
 
 FINAL: dict[type[StrEnum], set[StrEnum]] = {
-    ArrivalState: {ArrivalState.CLAIMED, ArrivalState.WITHDRAWN, ArrivalState.UNROUTED},
+    ArrivalState: {ArrivalState.CLAIMED, ArrivalState.WITHDRAWN, ArrivalState.UNROUTED, ArrivalState.IGNORED},
     ExportState: {ExportState.ACCEPTED, ExportState.DUPLICATED, ExportState.DISCARDED},
     DeliveryState: {
         DeliveryState.SENT,
@@ -41,7 +41,7 @@ FINAL: dict[type[StrEnum], set[StrEnum]] = {
 
 BORN_BY: dict[type[StrEnum], set[StrEnum]] = {
     ArrivalEvent: set(),
-    ExportEvent: {ExportEvent.RECEIVED},
+    ExportEvent: {ExportEvent.GATHERING},
     DeliveryEvent: {DeliveryEvent.QUEUED},
 }
 """Events that only ever begin a life, and so stand in no table."""

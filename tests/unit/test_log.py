@@ -21,9 +21,19 @@ from relay.model import Freshness
 PACKAGE = Path(relay.__file__).parent
 ALWAYS = {"timestamp", "level", "event"}
 # Conditions and the like, which are no participle in -ed: they are named as a whole.
-IRREGULAR = {"low", "ready", "heartbeat", "draining", "withdrawn", "held", "sent", "sending", "grown", "overdue"} | {
-    *Freshness
-}
+IRREGULAR = {
+    "low",
+    "ready",
+    "heartbeat",
+    "draining",
+    "gathering",
+    "withdrawn",
+    "held",
+    "sent",
+    "sending",
+    "grown",
+    "overdue",
+} | {*Freshness}
 
 
 @pytest.fixture
