@@ -4,14 +4,16 @@ Rows stream; only the keys by which duplicates are found stay in memory (rule S5
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from relay.model import Report
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
 from relay.rewrite.files import SourceFile
+from relay.rewrite.formats import read_batches
+from relay.rewrite.layout import Format, Layout
 from relay.rewrite.packing import unpack
 from relay.rewrite.report import RejectReport, Tally, dump_report
 from relay.rewrite.row import Omission, OmittedRow, RejectedRow, Row, RowJudge
@@ -19,9 +21,6 @@ from relay.rewrite.rules import Rules
 from relay.rewrite.source import Bare, recognise
 from relay.rewrite.text import SourceRow, read_rows
 from relay.rewrite.unusable import Unusable, UnusableSource
-
-if TYPE_CHECKING:
-    from relay.rewrite.layout import Layout
 
 __all__ = ["DRAFTS", "REJECTS", "REPORT", "SourceFile", "rewrite"]
 
@@ -90,10 +89,7 @@ class _Rewrite:
         self._layout = self._layout or layout
         self._sources_with_rows += 1
         judge = RowJudge(self._rules, layout)
-        rows = read_rows(source.path, layout.delimiter, layout.escape)
-        if layout.has_header:
-            next(rows)
-        for row in rows:
+        for row in _rows(source.path, layout):
             self._take(row, source, judge)
         self._refused_names |= judge.refused_names
 
@@ -162,6 +158,18 @@ class _Rewrite:
             f"of {self._rows:,} rows none names a segment that could be sent{f': {found}' if found else ''}",
             "See that segment.column is the right one; segment.rename replaces names that Attentive does not take.",
         )
+
+
+def _rows(path: Path, layout: Layout) -> Iterator[SourceRow]:
+    """Yield the rows of a source, without its header."""
+    if layout.format is not Format.CSV:
+        for batch in read_batches(path, layout.format, layout.columns, layout.of_concern):
+            yield from batch
+        return
+    rows = read_rows(path, layout.delimiter, layout.escape)
+    if layout.has_header:
+        next(rows)
+    yield from rows
 
 
 def _nothing_in(bare: Bare) -> UnusableSource:

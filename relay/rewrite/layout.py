@@ -1,7 +1,17 @@
 """How the rows of a source lie: its delimiter, and which of its columns is which."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+
+
+class Format(StrEnum):
+    """What a source's rows are written in."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +25,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a source is to be read. `segment` is None where the route has one segment for every row."""
+    """How a source is to be read. `segment` is None where the route has one segment for every row.
+
+    `columns` are the names as a source that is no CSV text has them.
+    """
 
     delimiter: str
     escape: str | None
@@ -24,6 +37,14 @@ class Layout:
     identifier: Column
     segment: Column | None
     control: Column | None
+    format: Format = Format.CSV
+    columns: tuple[str, ...] = ()
+
+    @property
+    def of_concern(self) -> tuple[int, ...]:
+        """The positions of the columns that decide about a row."""
+        columns = (self.identifier, self.segment, self.control)
+        return tuple(sorted({column.position for column in columns if column is not None}))
 
     @property
     def width(self) -> int:
@@ -34,9 +55,8 @@ class Layout:
         """Return what the source was taken for, in words and numbers that may be shown."""
         columns = {"identifier": self.identifier, "segment": self.segment, "control": self.control}
         return {
-            "format": "csv",
-            "delimiter": self.delimiter,
-            "header": self.has_header,
+            "format": self.format.value,
+            **({"delimiter": self.delimiter, "header": self.has_header} if self.format is Format.CSV else {}),
             "columns": self.width,
             **{what: f"{column.name} (by {column.found_by})" for what, column in columns.items() if column is not None},
         }

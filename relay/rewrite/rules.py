@@ -88,8 +88,8 @@ class SegmentRules(Settings):
 class SourceRules(Settings):
     """How a source is read (rules S1 and S2). `auto` is recognised from the content."""
 
-    format: Literal["auto", "csv"] = "auto"
-    """The kind of file."""
+    format: Literal["auto", "csv", "ndjson", "json", "parquet"] = "auto"
+    """What the rows are written in, once a file is unpacked."""
     delimiter: str = "auto"
     """The character between two cells. `auto` recognises comma, tab, pipe and semicolon."""
     escape: str = "none"

@@ -13,7 +13,8 @@ from typing import Final
 
 from relay.model import IdentifierKind
 from relay.rewrite.email import judge_email
-from relay.rewrite.layout import Column, Layout
+from relay.rewrite.formats import columns_of, format_of, read_batches
+from relay.rewrite.layout import Column, Format, Layout
 from relay.rewrite.mask import looks_like_identifier, mask_name
 from relay.rewrite.phone import is_phone
 from relay.rewrite.rules import IDENTIFIER_COLUMNS, Rules
@@ -61,6 +62,9 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     Raises:
         UnusableSource: it is not text, or its columns cannot be told for sure.
     """
+    kind = format_of(path, rules.source.format)
+    if kind is not Format.CSV:
+        return _recognise_table(path, kind, rules)
     delimiter = _find_delimiter(path, rules) if rules.source.delimiter == "auto" else rules.source.delimiter
     sample = _read_sample(path, delimiter, rules, SAMPLE_ROWS)
     if not sample:
@@ -72,6 +76,16 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     if not has_header and earlier is not None:
         return replace(earlier, delimiter=delimiter, has_header=False)
     return _Recogniser(sample[0] if has_header else None, rows, rules).layout(delimiter)
+
+
+def _recognise_table(path: Path, kind: Format, rules: Rules) -> Layout | Bare:
+    """Say which column is which in a source whose format names the columns itself."""
+    columns = columns_of(path, kind, rules)
+    sample = next(iter(read_batches(path, kind, columns)), [])
+    if not sample:
+        return Bare.HEADER_ONLY if columns else Bare.EMPTY
+    layout = _Recogniser(columns, [row.cells for row in sample[:SAMPLE_ROWS]], rules).layout("")
+    return replace(layout, format=kind, columns=columns)
 
 
 def _read_sample(path: Path, delimiter: str, rules: Rules, most: int) -> list[list[str]]:

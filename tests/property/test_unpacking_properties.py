@@ -1,9 +1,10 @@
 """Whatever lands, packed or seemingly so: it comes out whole, or there is a reason (rules F1 to F7)."""
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +13,15 @@ from parts.packed import MORE_ROWS, ROWS, gzipped, tarred, zipped, zstandard
 from relay.model import IdentifierKind, Report
 from relay.rewrite.engine import SourceFile, rewrite
 from relay.rewrite.packing import unpack
-from relay.rewrite.rules import Rules, UnpackRules
+from relay.rewrite.rules import Rules, SourceRules, UnpackRules
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 IN_MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  a directory of random name in it
 RULES: Final = Rules(identifier=IdentifierKind.PHONE, unpack=UnpackRules(members=20, depth=3))
 PARTS: Final = {"x/1.csv": ROWS, "x/2.csv": MORE_ROWS}
+
+ROWS_AS_NDJSON: Final = b'{"phone": "2125550100", "segment_name": "VIP"}\n{"phone": 2125550101, "segment_name": "a"}\n'
+ROWS_AS_JSON: Final = b'[\n {"phone": "2125550100", "segment_name": "VIP"},\n {"phone": 1.5, "segment_name": "a"}\n]\n'
 
 CHECKED: Final[dict[str, Callable[[], bytes]]] = {
     "gzip": lambda: gzipped(ROWS + MORE_ROWS),
@@ -97,24 +101,54 @@ def test_a_damaged_tar_archive_is_refused_or_comes_out(data: st.DataObject) -> N
     assert is_answer(found) if isinstance(found, UnusableSource) else len(found) <= 15_000
 
 
+@given(st.data(), st.sampled_from([ROWS_AS_NDJSON, ROWS_AS_JSON]))
+def test_damaged_json_gets_an_answer(data: st.DataObject, whole: bytes) -> None:
+    """Whatever happens to NDJSON or JSON, the rewrite ends with counts that add up or with a reason."""
+    check_answer(rewritten(data.draw(mutated(whole))))
+
+
+VALUES: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["phone", "segment_name", "is_control", "x"]), VALUES), min_size=1))
+def test_ndjson_and_json_are_one(rows: list[dict[str, object]]) -> None:
+    """The same objects come to the same report as NDJSON and as JSON, whatever their values are."""
+    found = [
+        rewritten("\n".join(map(json.dumps, rows)).encode()),
+        rewritten(json.dumps(rows, indent=1).encode(), "json"),
+    ]
+    reasons = [it.reason if isinstance(it, UnusableSource) else (it.totals, it.reasons) for it in found]
+    assert reasons[0] == reasons[1]
+    check_answer(found[0])
+
+
 @given(st.sampled_from(MAGIC), st.binary(max_size=600))
 def test_any_bytes_get_an_answer(magic: bytes, rest: bytes) -> None:
     """Whatever bytes land, the rewrite ends with counts that add up or with a reason."""
-    report = rewritten(magic + rest)
-    if isinstance(report, UnusableSource):
-        assert is_answer(report)
+    check_answer(rewritten(magic + rest))
+
+
+def check_answer(answer: Report | UnusableSource) -> None:
+    """See that a refusal says why, and that a report's counts add up."""
+    if isinstance(answer, UnusableSource):
+        assert is_answer(answer)
     else:
-        totals = report.totals
+        totals = answer.totals
         others = totals.duplicates + totals.rejected + totals.empty + totals.control
         assert totals.rows_in == totals.rows_out + others
 
 
-def rewritten(content: bytes) -> Report | UnusableSource:
+def rewritten(content: bytes, kind: Literal["auto", "json"] = "auto") -> Report | UnusableSource:
     """The report of a rewrite, or the reason why there is none."""
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
         landed = Path(directory) / "landed"
         landed.write_bytes(content)
         try:
-            return rewrite([SourceFile(landed, "/uploads/x")], RULES, Path(directory) / "rewrite")
+            rules = RULES.model_copy(update={"source": SourceRules(format=kind)})
+            return rewrite([SourceFile(landed, "/uploads/x")], rules, Path(directory) / "rewrite")
         except UnusableSource as unusable:
             return unusable

@@ -40,6 +40,8 @@ _OTHER_PACKINGS: Final = (
     (b"PK\x07\x08", "a ZIP archive in several pieces"),
 )
 
+_PARQUET: Final = b"PAR1"
+
 _OTHER_KINDS: Final = (
     (b"%PDF-", "a PDF document"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Microsoft Office, such as an Excel workbook (.xls)"),
@@ -87,6 +89,8 @@ def refuse_other_kinds(head: bytes) -> None:
     Raises:
         UnusableSource: it is a document, an image, a program, …
     """
+    if head.startswith(_PARQUET):
+        return
     for magic, kind in _OTHER_PACKINGS:
         if head.startswith(magic):
             raise UnusableSource(

@@ -22,6 +22,26 @@ def pieces_of(read: Callable[[int], bytes]) -> Iterator[bytes]:
         yield piece
 
 
+def check_size(unpacked: int, packed: int, rules: UnpackRules) -> None:
+    """Compare the size of what came out, or is about to, with that of what it comes out of; both in bytes.
+
+    Raises:
+        UnusableSource: it is more than the limits allow.
+    """
+    if unpacked > rules.size:
+        raise UnusableSource(
+            Unusable.TOO_LARGE,
+            f"it unpacks to more than {format_size(rules.size)}, the limit that unpack.size sets",
+            "If an export of this route is that large, raise unpack.size; see that the disk has room for it.",
+        )
+    if unpacked > max(rules.ratio * packed, _RATIO_COUNTS_FROM):
+        raise UnusableSource(
+            Unusable.TOO_LARGE,
+            f"it unpacks to more than {rules.ratio} times its {packed:,} bytes, the limit that unpack.ratio sets",
+            "No list of people packs that well. If this one does, raise unpack.ratio.",
+        )
+
+
 class Room:
     """The room that one landed file has for what comes out of it.
 
@@ -65,19 +85,7 @@ class Room:
             UnusableSource: there are more than the limits allow.
         """
         written = self._written[depth] = self._written.get(depth, 0) + size
-        if written > self._rules.size:
-            raise UnusableSource(
-                Unusable.TOO_LARGE,
-                f"it unpacks to more than {format_size(self._rules.size)}, the limit that unpack.size sets",
-                "If an export of this route is that large, raise unpack.size; see that the disk has room for it.",
-            )
-        if written > max(self._rules.ratio * self._landed_size, _RATIO_COUNTS_FROM):
-            raise UnusableSource(
-                Unusable.TOO_LARGE,
-                f"it unpacks to more than {self._rules.ratio} times its {self._landed_size:,} bytes, the limit that "
-                "unpack.ratio sets",
-                "No list of people packs that well. If this one does, raise unpack.ratio.",
-            )
+        check_size(written, self._landed_size, self._rules)
 
     @property
     def most_members(self) -> int:
