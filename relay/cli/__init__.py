@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "demo": Entry("demo", "demo", "Show the whole way of an export on this machine."),
     "init": Entry("init", "init", "Write a configuration to start from, with host keys."),
     "serve": Entry("serve", "serve", "Run the service."),
-    "check": Entry("check", "check", "Validate the whole configuration."),
+    "check": Entry("check", "check", "Validate the configuration, and look at the upstreams."),
     "preview": Entry("preview", "preview", "Show what would become of a file, and send nothing."),
     "status": Entry("status", "status", "Today at a glance: what went out, what waits and why."),
     "exports": Entry("exports", "exports", "List what Amperity delivered."),
@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "release": Entry("decide", "release", "Send a held list."),
     "discard": Entry("decide", "discard", "Give up a list or a quarantined export for good."),
     "requeue": Entry("decide", "requeue", "Try a failed list or a quarantined export again."),
+    "resume": Entry("resume", "resume", "Send to a suspended upstream again."),
     "hash-password": Entry("hash_password", "hash_password", "Hash a password for an account."),
     "events": Entry("events", "events", "List every event that the log can hold."),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.context import config_option, show_error
+from relay.cli.probing import print_probe, probe_all, probe_document
 from relay.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
@@ -15,18 +16,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
+@click.option("--connect", is_flag=True, help="Also log in at every upstream, and see what may be done there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 @click.pass_context
-def check(ctx: click.Context, config: Path, *, as_json: bool) -> None:
+def check(ctx: click.Context, config: Path, *, connect: bool, as_json: bool) -> None:
     """Validate the whole configuration and the files that it names; show all problems at once.
 
     \b
     Example:
       relay check
+      relay check --connect
       relay --config ./relay.toml check --json
 
-    Nothing is connected to or changed. Exit status 2 if there is a problem. Secrets that only the service has (systemd
-    credentials) are looked for beside relay.toml when this is run by hand.
+    Without --connect, nothing is connected to or changed. With it, each upstream's host key is shown, a small file of
+    the relay's own is written, renamed and removed there, and it is said how lists will get their names; `relay status`
+    shows that later. Exit status 2 if the configuration has a problem, 1 if nothing can be sent to an upstream. Secrets
+    that only the service has (systemd credentials) are looked for beside relay.toml when this is run by hand.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import ConfigError, load
 
@@ -36,11 +41,16 @@ def check(ctx: click.Context, config: Path, *, as_json: bool) -> None:
         if as_json:
             print_json({"file": config, "problems": _problems(error)})
         ctx.exit(2 if as_json else show_error(error))
+    found = probe_all(loaded) if connect else []
     if as_json:
-        print_json({"file": config, "problems": [], "settings": _settings(loaded)})
+        probed = {"upstreams": [probe_document(it) for it in found]} if connect else {}
+        print_json({"file": config, "problems": [], "settings": _settings(loaded), **probed})
     else:
         click.echo(f"{config} is fine.\n")
         print_table(["", "name", "what"], _summary(loaded))
+        for it in found:
+            print_probe(it)
+    ctx.exit(1 if any(it.publish is None for it in found) else 0)
 
 
 def _problems(error: "ConfigError") -> list[dict[str, str]]:

@@ -129,7 +129,7 @@ def _decide(config: Path, ids: Sequence[str], reason: str | None, verb: Verb) ->
     with changed_state(loaded) as store:
         for it in ids:
             try:
-                decided = verb(store, loaded, it, Decision(_operator(), reason))
+                decided = verb(store, loaded, it, Decision(operator(), reason))
             except RelayError as refusal:
                 status = show_error(refusal)
             else:
@@ -169,7 +169,7 @@ def _route_of(store: "Store", loaded: "Config", it: str) -> "RouteSettings":
     return loaded.routes[subject.route]
 
 
-def _operator() -> str:
+def operator() -> str:
     """Who decides: the person behind sudo where the command runs as the service's user."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
 

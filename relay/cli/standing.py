@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Freshness, Suspension
+from relay.model import (
+    Arrival,
+    ArrivalState,
+    Delivery,
+    DeliveryState,
+    Export,
+    ExportState,
+    Freshness,
+    Probe,
+    Suspension,
+)
 from relay.spool import Spool
 
 if TYPE_CHECKING:
@@ -60,10 +70,11 @@ class RouteStanding:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStanding:
-    """One upstream, and why nothing is sent to it, if nothing is."""
+    """One upstream, why nothing is sent to it, if nothing is, and what a check found there last."""
 
     settings: "UpstreamSettings"
     suspension: Suspension | None
+    probe: Probe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,7 @@ def gather(config: "Config", store: "Store", now: datetime) -> Standing:
     """Look at everything once. What moves while this looks may be seen before or after its move."""
     waiting = [it for state in _UNSENT for it in store.deliveries(state=state)]
     lost = sorted({it.route for it in waiting} - set(config.routes))
-    suspensions = store.suspensions()
+    suspensions, probes = store.suspensions(), store.probes()
     disk = shutil.disk_usage(config.state_dir)
     return Standing(
         at=now,
@@ -118,7 +129,9 @@ def gather(config: "Config", store: "Store", now: datetime) -> Standing:
         quarantined=tuple(store.exports(state=ExportState.QUARANTINED)),
         gathering=tuple(store.exports(state=ExportState.GATHERING)),
         unrouted=tuple(it for it in store.arrivals(state=ArrivalState.UNROUTED) if it.landed_at >= now - SHOWN_FOR),
-        upstreams=tuple(UpstreamStanding(it, suspensions.get(name)) for name, it in config.upstreams.items()),
+        upstreams=tuple(
+            UpstreamStanding(it, suspensions.get(name), probes.get(name)) for name, it in config.upstreams.items()
+        ),
         disk_free=disk.free,
         disk_total=disk.total,
     )

@@ -13,7 +13,8 @@ from relay.cli.documents import Document, arrival_document, delivery_document, e
 from relay.cli.exports import print_exports
 from relay.cli.figures import change, moment, rows, size
 from relay.cli.listing import ListedRow, print_heading, print_listing
-from relay.cli.pasting import decisions_due
+from relay.cli.pasting import command_line, decisions_due
+from relay.cli.probing import probe_fields
 from relay.cli.standing import SHOWN_FOR, RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather
 from relay.cli.state import read_state
 from relay.cli.tables import as_text, print_json
@@ -69,7 +70,7 @@ def _print(standing: Standing, state_dir: Path, config: Path) -> None:
         for arrival in standing.unrouted:
             click.echo(f"  {moment(arrival.landed_at)}  {as_text(arrival.path)}, account {arrival.account}")
     print_heading("Upstreams")
-    _print_upstreams(standing.upstreams)
+    _print_upstreams(standing.upstreams, config)
     print_heading("Disk")
     click.echo(f"  {size(standing.disk_free)} of {size(standing.disk_total)} free for {state_dir}\n")
     if standing.findings:
@@ -166,13 +167,14 @@ def _waits(delivery: Delivery) -> Iterator[str]:
         yield delivery.hint
 
 
-def _print_upstreams(upstreams: Sequence[UpstreamStanding]) -> None:
+def _print_upstreams(upstreams: Sequence[UpstreamStanding], config: Path) -> None:
     print_listing(
         ["upstream", "state", "where", "publish"],
         [
             ListedRow(
                 (it.settings.name, "suspended" if it.suspension else "in use", _where(it), it.settings.publish),
-                remarks=_suspended(it),
+                remarks=[*_suspended(it), *_checked(it)],
+                commands=[command_line(config, "resume", it.settings.name)] if it.suspension else [],
             )
             for it in upstreams
         ],
@@ -191,6 +193,14 @@ def _suspended(upstream: UpstreamStanding) -> Sequence[str]:
         return ()
     since = f"nothing is sent there since {moment(it.suspended_at)}; looked at again at {moment(it.probe_at)}"
     return (f"{it.reason}: {it.detail}", since, it.hint)
+
+
+def _checked(upstream: UpstreamStanding) -> Iterator[str]:
+    """Say what `relay check --connect` found there last."""
+    if it := upstream.probe:
+        said = f"lists get their names by {it.publish}" if it.publish else "no list could be sent"
+        weak = ", so that a cut-off one could be read there" if it.publish == "direct" else ""
+        yield f"checked {moment(it.probed_at)}: {said}{weak}"
 
 
 def _document(standing: Standing, state_dir: Path, config: Path) -> Document:
@@ -261,6 +271,7 @@ def _upstream_document(upstream: UpstreamStanding) -> Document:
         "port": it.port,
         "directory": it.directory,
         "publish": it.publish,
+        "checked": upstream.probe and probe_fields(upstream.probe),
         "suspended": suspension
         and {
             "reason": suspension.reason,

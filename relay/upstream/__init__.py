@@ -3,11 +3,13 @@
 from relay.upstream.connection import Session, StaleSessionError, connect
 from relay.upstream.draft import Draft
 from relay.upstream.failures import FAILURES, Permanence, Reason, Scope, UpstreamError
+from relay.upstream.probe import Findings, probe
 from relay.upstream.publish import Upload
 
 __all__ = [
     "FAILURES",
     "Draft",
+    "Findings",
     "Permanence",
     "Reason",
     "Scope",
@@ -16,4 +18,5 @@ __all__ = [
     "Upload",
     "UpstreamError",
     "connect",
+    "probe",
 ]

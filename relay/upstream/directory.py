@@ -70,6 +70,11 @@ class RemoteDirectory:
             file = await self._sftp.open(self._at(name), "xb" if exclusive else "wb", block_size=0)
         return RemoteFile(file, min(self._sftp.limits.max_write_len, _LARGEST_PIECE), self._deadline)
 
+    async def put(self, name: str, content: bytes) -> None:
+        """Write a small file that must not be there yet."""
+        file = await self.open(name, exclusive=True)
+        await file.write(content)
+
     async def rename(self, old: str, new: str) -> None:
         """Rename a file with plain RENAME, which does not overwrite."""
         async with self._deadline.asking(Step.RENAME):
@@ -115,6 +120,12 @@ class RemoteFile:
         self._file = file
         self._piece = piece
         self._deadline = deadline
+
+    async def write(self, content: bytes) -> None:
+        """Write the whole of a small `content` and close the file."""
+        async with self._deadline.asking(Step.WRITE):
+            await self._file.write(content, 0)
+            await self._file.close()
 
     async def fill(self, draft: Draft) -> None:
         """Write the whole of `draft` and close the file; when this returns, the upstream acknowledged all of it.

@@ -244,6 +244,29 @@ def test_a_wrong_password_is_refused_after_one_try(tmp_path: Path, login: Login)
     assert upstream.tries == 1
 
 
+def test_a_demanded_change_of_the_password_is_told_apart_and_not_made(tmp_path: Path) -> None:
+    """One try; whoever sets passwords there is to set one (rule U11)."""
+    upstream = ScriptedUpstream(tmp_path / "upstream", login="password", password_expired=True)
+    assert _send(upstream, an_upload(tmp_path, LIST)) is Reason.PASSWORD_EXPIRED
+    assert upstream.tries == 1
+
+
+def test_a_host_that_no_name_service_knows_is_tried_again(tmp_path: Path) -> None:
+    """The name service may be the one in trouble."""
+    upstream = ScriptedUpstream(tmp_path / "upstream")
+    pin = tmp_path / "pin"
+
+    async def attempt() -> None:
+        async with upstream:
+            pin.write_text(upstream.known_hosts.read_text().replace("127.0.0.1", "upstream.invalid"))
+            async with connect(upstream.settings(host="upstream.invalid", known_hosts=pin)):
+                pass
+
+    with pytest.raises(UpstreamError) as caught:
+        asyncio.run(attempt())
+    assert (caught.value.reason, caught.value.permanence) == (Reason.HOST_NOT_FOUND, "transient")
+
+
 def test_no_key_of_the_users_own_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a password configured, a key in ~/.ssh that would open the door stays there; so does its known_hosts."""
     upstream = ScriptedUpstream(tmp_path / "upstream")

@@ -220,7 +220,7 @@ def test_its_keys_are_stable(host: Host) -> None:
     }
     for segment in route["segments"]:
         assert set(segment) == {"segment", "state", "last_sent", "change", "waiting"}
-    assert set(document["upstreams"][0]) == {"name", "host", "port", "directory", "publish", "suspended"}
+    assert set(document["upstreams"][0]) == {"name", "host", "port", "directory", "publish", "checked", "suspended"}
     assert set(document["disk"]) == {"path", "free_bytes", "total_bytes"}
 
 

@@ -232,6 +232,34 @@ def test_another_host_key_than_the_pinned_one_is_refused(sshd: Sshd, tmp_path: P
     assert _send(sshd.settings(), an_upload(tmp_path, LIST)).verified
 
 
+def test_with_the_next_host_key_pinned_beside_the_current_one_nothing_stops(sshd: Sshd, tmp_path: Path) -> None:
+    """A server that changes over as announced is served on, before and after (rule U6)."""
+    current = sshd.known_hosts.read_text()
+    sshd.change_host_key()
+    sshd.pin_host_key()
+    sshd.known_hosts.write_text(current + sshd.known_hosts.read_text())
+    assert _send(sshd.settings(), an_upload(tmp_path, LIST)).verified
+    sshd.stop()
+    sshd.start()
+    assert _send(sshd.settings(), an_upload(tmp_path, LIST)).publish == "found"
+
+
+def test_a_key_that_the_server_has_beside_the_pinned_one_is_noticed(tmp_path: Path) -> None:
+    """It may be the next one: the operator can pin it before the current one is retired (rule U6)."""
+    next_key = tmp_path / "next"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(next_key)], check=True)
+    fingerprint = subprocess.run(["ssh-keygen", "-lf", str(next_key)], check=True, capture_output=True, text=True)
+
+    async def look(server: Sshd) -> tuple[str, ...]:
+        async with connect(server.settings()) as session:
+            await session.publish(an_upload(tmp_path, LIST))
+            return session.unpinned_keys
+
+    with Sshd(tmp_path / "upstream", options=(f"HostKey {next_key}",)) as server:
+        (noticed,) = asyncio.run(look(server))
+    assert noticed.startswith(f"ecdsa-sha2-nistp256 {fingerprint.stdout.split()[1]} (MD5:")
+
+
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa", "ed25519"])
 def test_a_pin_of_another_key_of_any_kind_is_refused_as_such(sshd: Sshd, tmp_path: Path, kind: str) -> None:
     """A server whose only kind of key is not the pinned kind has the wrong key, and is not merely unreachable."""
