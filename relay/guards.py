@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from relay.model import DeliveryState, Draft, Hold, HoldReason, Report
+from relay.model import DeliveryState, Draft, Hold, HoldReason, Overlap, Report
 from relay.settings import Duration, Settings
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -29,6 +29,11 @@ class GuardPolicy(Settings):
     """Hold as `grew` a list of more than so many times the rows last sent for its segment."""
     warn_growth: Annotated[float, Field(ge=1)] = 2
     """Warn in the log of a list of more than so many times the rows last sent, and send it."""
+    min_overlap: Ratio = 0.2
+    """Hold as `replaced` a list that has less than this share of its people in common with the list last sent, counted
+    on the shorter of the two."""
+    min_overlap_rows: Annotated[int, Field(ge=1)] = 1000
+    """People are compared only for lists of so many rows or more."""
     max_rejected: Ratio = 0.05
     """Hold as `rejected_rows` when more than this share of a segment's rows, empty ones aside, is rejected."""
     max_empty: Ratio = 0.5
@@ -78,13 +83,16 @@ class History:
 
     `last_sent_rows` is None where no list of it was ever sent. `earlier` holds the lists in effect, newest first.
     `is_new` says that no list of it was sent and none is on its way; `similar` then has the names in use that equal
-    its own but for case, blanks, `_` and `-`.
+    its own but for case, blanks, `_` and `-`. `last_sent_id` is the delivery that was sent last,
+    and `overlap` how many people it has in common with the one that is judged, where that is known.
     """
 
     last_sent_rows: int | None
     earlier: Sequence[Earlier] = ()
     is_new: bool = False
     similar: Sequence[str] = ()
+    last_sent_id: str | None = None
+    overlap: Overlap | None = None
 
     def on(self, day: date) -> tuple[Earlier, ...]:
         """The lists in effect for `day`, newest first."""
@@ -126,6 +134,7 @@ def judge(draft: Draft, report: Report, history: History, day: date, policy: Gua
         lambda: _suspect(draft, policy),
         lambda: _shrunk(draft, history, policy),
         lambda: _grew(draft, history, policy),
+        lambda: _replaced(draft, history.overlap, policy),
         lambda: _same_day(history.on(day), policy),
     )
     return next((hold for guard in guards if (hold := guard()) is not None), None)
@@ -232,6 +241,18 @@ def _has_grown(draft: Draft, history: History, times: float, policy: GuardPolicy
 def _times(draft: Draft, history: History) -> str:
     rows, last = draft.counts.rows_out, history.last_sent_rows or 1
     return f"{rows:,} rows, last sent {last:,}, {rows / last:,.1f} times as many"
+
+
+def _replaced(draft: Draft, overlap: Overlap | None, policy: GuardPolicy) -> Hold | None:
+    if overlap is None or draft.counts.rows_out < policy.min_overlap_rows or overlap.share >= policy.min_overlap:
+        return None
+    return Hold(
+        HoldReason.REPLACED,
+        f"{draft.counts.rows_out:,} rows, of which {overlap.kept:,} were in the list last sent: {overlap.lost:,} lost, "
+        f"{overlap.gained:,} gained, {_percent(overlap.share)} in common, limit {_percent(policy.min_overlap)}",
+        "The size is normal, but these are other people: a swapped segment name or a wrong query looks like that. The "
+        "list last sent stays live. If this one is right, `relay release` it; otherwise `relay discard` it.",
+    )
 
 
 def _near_duplicate_name(draft: Draft, history: History, policy: GuardPolicy) -> Hold | None:

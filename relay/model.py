@@ -76,10 +76,11 @@ class Freshness(StrEnum):
 
 
 class HoldReason(StrEnum):
-    """Why a list waits for a person (rules G1 to G11)."""
+    """Why a list waits for a person (rules G1 to G12)."""
 
     SHRUNK = "shrunk"
     GREW = "grew"
+    REPLACED = "replaced"
     EMPTY = "empty"
     REJECTED_ROWS = "rejected_rows"
     EMPTY_IDENTIFIERS = "empty_identifiers"
@@ -250,6 +251,29 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """The people of a list against those of the list last sent: how many are in both, only in that, only in this."""
+
+    kept: int
+    lost: int
+    gained: int
+
+    @property
+    def share(self) -> float:
+        """How much of the shorter list is in both, from 0 to 1; two lists of which one is empty have all in common."""
+        shorter = self.kept + min(self.lost, self.gained)
+        return self.kept / shorter if shorter else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An overlap, and the delivery whose list was compared with."""
+
+    delivery_id: str
+    overlap: Overlap
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Why a list is held: the reason, the figures in words, and what to do about it."""
 
@@ -297,7 +321,8 @@ class Acceptance:
     """What holds for every list of an accepted export.
 
     `list_date` is today in the route's time zone. From `stale_at` on an unsent list is held (rule G8). `delays` are
-    the seconds spent so far, by stage.
+    the seconds spent so far, by stage. `comparisons` has, by ordinal, the lists that could be compared with
+    the one last sent of their segment.
     """
 
     settings_digest: str
@@ -307,11 +332,15 @@ class Acceptance:
     landed_at: datetime
     stale_at: datetime
     delays: dict[str, float]
+    comparisons: Mapping[int, Comparison] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One segment's list on its way.
+
+    `kept`, `lost` and `gained` count its people against those of the list that had been sent last when it was planned;
+    None where there was none to compare with (rule G12).
 
     `remote_name` and `remote_date` are given once, when the delivery enters `queued`, and never change.
     `planned_on` is the date of planning in the route's time zone. From `stale_at` on, a delivery that is still unsent
@@ -344,6 +373,9 @@ class Delivery:
     unanswered: str | None = None
     verified: bool | None = None
     previous_rows: int | None = None
+    kept: int | None = None
+    lost: int | None = None
+    gained: int | None = None
     reason: str | None = None
     detail: str | None = None
     hint: str | None = None

@@ -105,6 +105,7 @@ class DeliveryDossier:
             ("for the date", it.list_date),
             *_count_facts(it.counts),
             ("change", change(it.counts.rows_out, it.previous_rows)),
+            ("people", _people(it)),
             ("size", f"{it.size:,} bytes"),
             ("sha256", it.sha256),
             ("landed", f"{moment(it.landed_at)} UTC"),
@@ -113,6 +114,12 @@ class DeliveryDossier:
         )
         _print_remarks([words for words in (why_it_waits(it), it.hint) if words], ways_out(it, config))
         _print_history(self.history)
+
+
+def _people(delivery: Delivery) -> str | None:
+    if delivery.kept is None:
+        return None
+    return f"{delivery.kept:,} kept, {delivery.lost:,} lost, {delivery.gained:,} gained since the list sent before"
 
 
 def _seen(delivery: Delivery) -> str:

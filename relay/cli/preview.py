@@ -4,7 +4,7 @@ import csv
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from relay.cli.listing import ListedRow, print_heading, print_listing, print_wra
 from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.state import has_state, read_state
 from relay.cli.tables import as_text, print_json
-from relay.model import Draft, Duplicate, Hold, Overtaken, Queue, RelayError, Report, Skip, Verdict
+from relay.model import Draft, Duplicate, Hold, Overlap, Overtaken, Queue, RelayError, Report, Skip, Verdict
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings
@@ -35,6 +35,7 @@ class Judged:
 
     draft: Draft
     last_sent_rows: int | None
+    overlap: Overlap | None
     verdict: Verdict
 
     @property
@@ -82,7 +83,7 @@ def preview(ctx: click.Context, config: Path, file: Path, route: str, output: Pa
         except UnusableSource as unusable:
             _show_unusable(unusable.reason, unusable.detail, unusable.hint, as_json=as_json)
             ctx.exit(1)
-        judged = _judge(report, loaded, settings)
+        judged = _judge(report, loaded, settings, work)
         if output is not None:
             _write(report, work, output)
         first_rejects = _first_rejects(work / "rejects.csv")
@@ -116,32 +117,45 @@ def _rows_counted() -> Iterator[Callable[[int], None]]:
         yield lambda rows: shown.update(f"{rows:,} rows")
 
 
-def _judge(report: Report, loaded: "Config", settings: "RouteSettings") -> list[Judged]:
-    """Judge each list as the service would if the file had landed now."""
+def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Path) -> list[Judged]:
+    """Judge each list as the service would if the file had landed now; `work` holds what the rewrite wrote."""
     from relay.intake.plan import plan
 
     now = datetime.now(UTC)
     day = now.astimezone(settings.timezone).date()
     judged = []
-    with _histories(loaded, settings, now) as history_of:
+    with _histories(loaded, settings, now, work) as history_of:
         for draft in report.drafts:
-            history = history_of(draft.segment)
+            history = history_of(draft)
             verdict = plan(draft, report, history, now, day, settings.guards)
-            judged.append(Judged(draft, history.last_sent_rows, verdict))
+            judged.append(Judged(draft, history.last_sent_rows, history.overlap, verdict))
     return judged
 
 
 @contextmanager
-def _histories(loaded: "Config", settings: "RouteSettings", now: datetime) -> "Iterator[Callable[[str], History]]":
-    """Give a way to look up what is known of a segment: nothing, where the service never ran."""
+def _histories(
+    loaded: "Config", settings: "RouteSettings", now: datetime, work: Path
+) -> "Iterator[Callable[[Draft], History]]":
+    """Give a way to look up what is known of a list's segment: nothing, where the service never ran."""
     from relay.guards import History
+    from relay.rewrite.overlap import compare
+    from relay.spool import Spool
 
     if not has_state(loaded):
-        yield lambda _: History(last_sent_rows=None)
+        yield lambda _: History(last_sent_rows=None, is_new=True)
         return
-    day = now.astimezone(settings.timezone).date()
+    day, spool = now.astimezone(settings.timezone).date(), Spool(loaded.state_dir)
     with read_state(loaded) as store:
-        yield lambda segment: store.history(settings.upstream, settings.client_domain, segment, day=day, landed_at=now)
+        last_sent = store.last_sent(settings.upstream, settings.client_domain)
+
+        def history_of(draft: Draft) -> History:
+            history = store.history(settings.upstream, settings.client_domain, draft.segment, day=day, landed_at=now)
+            if (last := last_sent.get(draft.segment)) is None:
+                return history
+            today = work / "drafts" / draft.file if draft.file else None
+            return replace(history, overlap=compare(today, spool.draft(last)))
+
+        yield history_of
 
 
 def _write(report: Report, work: Path, output: Path) -> None:
@@ -173,9 +187,9 @@ def _print(report: Report, judged: Sequence[Judged], first_rejects: list[dict[st
         f" + {totals.rejected:,} rejected + {totals.empty:,} empty + {totals.control:,} control\n"
     )
     print_listing(
-        ["segment", "verdict", "rows", "last sent", "change", "rejected", "empty", "suspect"],
+        ["segment", "verdict", "rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
         [ListedRow(_cells(it), remarks=_remarks(it.verdict)) for it in judged],
-        right=["rows", "last sent", "change", "rejected", "empty", "suspect"],
+        right=["rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
     )
     print_rejects(report)
     if first_rejects:
@@ -195,6 +209,8 @@ def _cells(judged: Judged) -> tuple[object, ...]:
         counts.rows_out,
         judged.last_sent_rows,
         compared,
+        judged.overlap and judged.overlap.lost,
+        judged.overlap and judged.overlap.gained,
         counts.rejected,
         counts.empty,
         counts.suspect,
@@ -226,6 +242,7 @@ def _document(report: Report, judged: Sequence[Judged], first_rejects: list[dict
                 "verdict": it.word,
                 "counts": asdict(it.draft.counts),
                 "last_sent_rows": it.last_sent_rows,
+                "overlap": it.overlap and asdict(it.overlap),
                 "sha256": it.draft.sha256,
                 "why": asdict(it.verdict),
             }

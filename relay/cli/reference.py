@@ -33,6 +33,7 @@ _UNITS: Final = {
     "max_files": "files",
     "max_rows": "rows",
     "members": "members",
+    "min_overlap_rows": "rows",
     "min_rows": "rows",
     "port": "a port",
     "ratio": "times",

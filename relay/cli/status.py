@@ -94,9 +94,9 @@ def _print_route(route: RouteStanding, config: Path) -> None:
         click.echo(f"  {words}")
     if route.segments:
         print_listing(
-            ["segment", "state", "rows", "change", "last sent (UTC)", "as"],
+            ["segment", "state", "rows", "change", "lost", "gained", "last sent (UTC)", "as"],
             [_listed(segment, config) for segment in route.segments],
-            right=["rows", "change"],
+            right=["rows", "change", "lost", "gained"],
             indent=2,
         )
     if route.older_segments:
@@ -135,13 +135,15 @@ def _last_exports(route: RouteStanding) -> Iterator[str]:
 def _listed(standing: SegmentStanding, config: Path) -> ListedRow:
     sent = standing.last_sent
     cells = (
-        (standing.segment, standing.state, None, None, None, None)
+        (standing.segment, standing.state, None, None, None, None, None, None)
         if sent is None
         else (
             standing.segment,
             standing.state,
             sent.counts.rows_out,
             change(sent.counts.rows_out, sent.previous_rows),
+            sent.lost,
+            sent.gained,
             moment(sent.sent_at),
             _short_name(sent),
         )

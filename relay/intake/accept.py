@@ -4,21 +4,22 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
-from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
 from relay.config import RouteSettings
 from relay.guards import History
 from relay.intake.plan import plan
-from relay.model import Acceptance, Arrival, Draft, Export, Report, Verdict
+from relay.model import Acceptance, Arrival, Comparison, Draft, Export, Report, Verdict
 from relay.naming import source_name
-from relay.rewrite.child import RewriteCrashed, rewrite_in_child
+from relay.rewrite.child import RewriteCrashed, compare_in_child, rewrite_in_child
 from relay.rewrite.engine import SourceFile
 from relay.rewrite.source import UnusableSource
 from relay.spool import Spool
-from relay.store import Store
+from relay.store import ComparisonOutdatedError, Store
 
 MOST_CRASHES: Final = 3
 """A source that makes the rewrite crash this often is quarantined instead of tried again."""
@@ -68,27 +69,19 @@ class Acceptor:
         began = time.monotonic()
         try:
             report = await rewrite_in_child(sources, route.rules, work)
+            took = time.monotonic() - began
+            await asyncio.to_thread(self._spool.adopt, work)
+            await self._accept(export, route, day, parts, report, took)
         except UnusableSource as unusable:
             await self._quarantine(export, unusable.reason, unusable.detail, unusable.hint)
         except RewriteCrashed as crash:
             await self._count_crash(export, crash)
-        else:
-            took = time.monotonic() - began
-            await asyncio.to_thread(self._accept, export, route, day, parts, report, work, took)
         finally:
             self._spool.abandon(work)
 
-    def _accept(
-        self,
-        export: Export,
-        route: RouteSettings,
-        day: date,
-        parts: list[Arrival],
-        report: Report,
-        work: Path,
-        rewrite_seconds: float,
+    async def _accept(
+        self, export: Export, route: RouteSettings, day: date, parts: list[Arrival], report: Report, seconds: float
     ) -> None:
-        self._spool.adopt(work)
         landed_at = max(part.landed_at for part in parts)
         acceptance = Acceptance(
             settings_digest=settings_digest(route),
@@ -97,16 +90,37 @@ class Acceptor:
             client_domain=route.client_domain,
             landed_at=landed_at,
             stale_at=landed_at + route.stale_after,
-            delays={
-                "landing": (export.received_at - landed_at).total_seconds(),
-                "rewrite": round(rewrite_seconds, 3),
-            },
+            delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
         )
 
         def judge(draft: Draft, history: History) -> Verdict:
             return plan(draft, report, history, landed_at, day, route.guards)
 
-        self._store.accept(export.id, report, acceptance, judge, self._now())
+        while True:
+            comparisons = await self._compare(export, route, report)
+            compared = replace(acceptance, comparisons=comparisons)
+            # A list that was sent while these were compared makes the comparison one with yesterday's.
+            with suppress(ComparisonOutdatedError):
+                await asyncio.to_thread(self._store.accept, export.id, report, compared, judge, self._now())
+                return
+
+    async def _compare(self, export: Export, route: RouteSettings, report: Report) -> dict[int, Comparison]:
+        """Compare each list with the one last sent of its segment, as far as that is still there (rule G12)."""
+        last_sent = await asyncio.to_thread(self._store.last_sent, route.upstream, route.client_domain)
+        drafts = [draft for draft in report.drafts if draft.segment in last_sent]
+        pairs = [
+            (
+                self._spool.draft_of(route.name, export.id, draft.ordinal) if draft.file else None,
+                self._spool.draft(last_sent[draft.segment]),
+            )
+            for draft in drafts
+        ]
+        overlaps = await compare_in_child(pairs) if pairs else []
+        return {
+            draft.ordinal: Comparison(last_sent[draft.segment].id, overlap)
+            for draft, overlap in zip(drafts, overlaps, strict=True)
+            if overlap is not None
+        }
 
     async def _count_crash(self, export: Export, crash: RewriteCrashed) -> None:
         crashes = await asyncio.to_thread(self._store.rewrite_crashed, export.id, self._now())

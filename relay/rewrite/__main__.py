@@ -1,7 +1,9 @@
 """The child that rewrites one export: `python -m relay.rewrite`, a JSON request on standard input.
 
     {"sources": [{"path": "…", "name": "…"}], "rules": {…}, "into": "…"}
+    {"compare": [["today's list or null", "the list before"], …]}
 
+The second kind compares lists and prints, for each pair, an overlap or null.
 It exits with 0 when `into` holds everything; with 3 when the sources cannot be used, and says why as JSON on standard
 output; with 1 when it crashed, and says where as JSON on standard error. It never says what was in a cell: not an
 exception's message, nor a traceback's source lines.
@@ -12,7 +14,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,8 @@ def main() -> int:
     os.nice(NICENESS)
     os.umask(0o077)
     try:
-        return _serve(json.load(sys.stdin))
+        request = json.load(sys.stdin)
+        return _compare(request["compare"]) if "compare" in request else _serve(request)
     except Exception as error:  # noqa: BLE001  the child's last word: it ends here, and its parent is told where
         json.dump({"crash": _where(error)}, sys.stderr)
         return CRASHED
@@ -47,6 +50,14 @@ def _serve(request: dict[str, Any]) -> int:
     except UnusableSource as unusable:
         json.dump({"reason": unusable.reason, "detail": unusable.detail, "hint": unusable.hint}, sys.stdout)
         return UNUSABLE
+    return 0
+
+
+def _compare(pairs: Sequence[tuple[str | None, str]]) -> int:
+    from relay.rewrite.overlap import compare  # noqa: PLC0415  as above
+
+    overlaps = [compare(Path(today) if today else None, Path(before)) for today, before in pairs]
+    json.dump([it and {"kept": it.kept, "lost": it.lost, "gained": it.gained} for it in overlaps], sys.stdout)
     return 0
 
 

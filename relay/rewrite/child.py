@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from relay.model import RelayError, Report
+from relay.model import Overlap, RelayError, Report
 from relay.rewrite.engine import REPORT, SourceFile
 from relay.rewrite.report import load_report
 from relay.rewrite.rules import Rules
@@ -42,6 +42,29 @@ async def rewrite_in_child(sources: Sequence[SourceFile], rules: Rules, into: Pa
         UnusableSource: the export cannot be used.
         RewriteCrashed: the child ended without a result.
     """
+    status, output, trouble = await _talk(_request(sources, rules, into))
+    if status == _UNUSABLE:
+        raise UnusableSource(**json.loads(output))
+    if status != 0:
+        raise RewriteCrashed(_how_it_ended(status, trouble))
+    return await asyncio.to_thread(_read_report, into / REPORT)
+
+
+async def compare_in_child(pairs: Sequence[tuple[Path | None, Path]]) -> list[Overlap | None]:
+    """Compare each list with the one before it in a child process; see `relay.rewrite.overlap.compare`.
+
+    Raises:
+        RewriteCrashed: the child ended without a result.
+    """
+    request = {"compare": [[today and str(today), str(before)] for today, before in pairs]}
+    status, output, trouble = await _talk(json.dumps(request).encode())
+    if status != 0:
+        raise RewriteCrashed(_how_it_ended(status, trouble))
+    return [found and Overlap(**found) for found in json.loads(output)]
+
+
+async def _talk(request: bytes) -> tuple[int | None, bytes, bytes]:
+    """Have a child serve a request; return its exit status and what it said on standard output and error."""
     child = await asyncio.create_subprocess_exec(
         *_COMMAND,
         stdin=asyncio.subprocess.PIPE,
@@ -51,16 +74,12 @@ async def rewrite_in_child(sources: Sequence[SourceFile], rules: Rules, into: Pa
         start_new_session=True,
     )
     try:
-        output, trouble = await child.communicate(_request(sources, rules, into))
+        output, trouble = await child.communicate(request)
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    if child.returncode == _UNUSABLE:
-        raise UnusableSource(**json.loads(output))
-    if child.returncode != 0:
-        raise RewriteCrashed(_how_it_ended(child.returncode, trouble))
-    return await asyncio.to_thread(_read_report, into / REPORT)
+    return child.returncode, output, trouble
 
 
 def _request(sources: Sequence[SourceFile], rules: Rules, into: Path) -> bytes:

@@ -109,7 +109,11 @@ class Spool:
 
     def draft(self, delivery: Delivery) -> Path:
         """Return the rewritten list that a delivery sends."""
-        return self.export(delivery.route, delivery.export_id) / "drafts" / draft_name(delivery.ordinal)
+        return self.draft_of(delivery.route, delivery.export_id, delivery.ordinal)
+
+    def draft_of(self, route: str, export_id: str, ordinal: int) -> Path:
+        """Return the rewritten list of an export's segment, which may have no delivery yet."""
+        return self.export(route, export_id) / "drafts" / draft_name(ordinal)
 
     def landed_files(self, account: str) -> Iterator[LandedFile]:
         """Go through an account's landing zone: regular files only, and no link is followed."""

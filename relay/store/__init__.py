@@ -17,13 +17,14 @@ from relay.store.exports import ExportVerbs
 from relay.store.freshness import FreshnessVerbs
 from relay.store.gathering import GatheringVerbs
 from relay.store.migrating import is_up_to_date, migrate
+from relay.store.planning import ComparisonOutdatedError
 from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
 from relay.store.sending import SendingVerbs
 from relay.store.suspensions import SuspensionVerbs
 from relay.store.upstreams import UpstreamVerbs
 
-__all__ = ["Store"]
+__all__ = ["ComparisonOutdatedError", "Store"]
 
 
 def _nothing() -> None:

@@ -117,6 +117,7 @@ class ExportVerbs(Verbs):
 
         Raises:
             IllegalTransitionError: the export is not `received`.
+            ComparisonOutdatedError: a list was sent since the drafts were compared with those last sent.
         """
         with self._database.transaction(now) as transaction:
             return accept_export(transaction, the_export(transaction, export_id), report, acceptance, plan)

@@ -1,7 +1,7 @@
 """An accepted export becomes deliveries: each verdict acted on, in the transaction that accepts the export."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from relay.model import (
     Duplicate,
     Export,
     Hold,
+    Overlap,
     Overtaken,
     Queue,
     Report,
@@ -30,6 +31,10 @@ from relay.store.moves import bear_delivery, facts_of_delivery, facts_of_export,
 from relay.store.segments import came_before, give_name, history_of, supersede_older
 
 
+class ComparisonOutdatedError(Exception):
+    """While a list was compared with the one last sent, another one was sent. Nothing was changed."""
+
+
 def accept_export(
     transaction: Transaction,
     export: Export,
@@ -41,6 +46,7 @@ def accept_export(
 
     Raises:
         IllegalTransitionError: the export is not `received`.
+        ComparisonOutdatedError: a list was sent since the drafts were compared with those last sent.
     """
     accepted = move_export(
         transaction,
@@ -83,6 +89,7 @@ def _plan_draft(
         day=acceptance.list_date,
         landed_at=acceptance.landed_at,
     )
+    history = replace(history, overlap=_overlap(acceptance, draft, history))
     new = partial(_new_delivery, export, draft, acceptance, history, transaction.now)
     match plan(draft, history):
         case Queue(replace_same_day, growth):
@@ -95,6 +102,15 @@ def _plan_draft(
             return bear_delivery(transaction, new(DeliveryState.SUPERSEDED), facts={"other": other_id})
         case Skip():
             return None
+
+
+def _overlap(acceptance: Acceptance, draft: Draft, history: History) -> Overlap | None:
+    comparison = acceptance.comparisons.get(draft.ordinal)
+    if comparison is None:
+        return None
+    if comparison.delivery_id != history.last_sent_id:
+        raise ComparisonOutdatedError(f"another list than {comparison.delivery_id} was sent in the meantime")
+    return comparison.overlap
 
 
 def _queue(
@@ -148,5 +164,6 @@ def _new_delivery(
         landed_at=acceptance.landed_at,
         stale_at=acceptance.stale_at,
         previous_rows=history.last_sent_rows,
+        **(asdict(history.overlap) if history.overlap else {}),
         **verdict,
     )

@@ -139,6 +139,9 @@ deliveries: Final = Table(
     Column("planned_on", Date, nullable=False),
     Column("stale_at", Instant, nullable=False),
     Column("previous_rows", Integer),
+    Column("kept", Integer),
+    Column("lost", Integer),
+    Column("gained", Integer),
     Column("remote_name", String),
     Column("remote_date", Date),
     # Whether it took the place of the unsent lists of its own date when it was queued (rule D7).

@@ -69,12 +69,12 @@ def history_of(
         deliveries.c.client_domain == client_domain,
         deliveries.c.segment == segment,
     )
-    last_sent_rows = connection.scalar(
-        select(deliveries.c.rows_out)
+    last_sent = connection.execute(
+        select(deliveries.c.rows_out, deliveries.c.id)
         .where(*of_segment, deliveries.c.state == DeliveryState.SENT)
         .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
         .limit(1)
-    )
+    ).first()
     earlier = _deliveries(
         connection,
         select(deliveries)
@@ -87,10 +87,11 @@ def history_of(
     )
     is_new = connection.scalar(select(deliveries.c.id).where(*of_segment, deliveries.c.state.in_(IN_LINE))) is None
     return History(
-        last_sent_rows,
+        last_sent.rows_out if last_sent else None,
         tuple(map(_earlier, earlier)),
         is_new=is_new,
         similar=_similar(connection, upstream, client_domain, segment) if is_new else (),
+        last_sent_id=last_sent.id if last_sent else None,
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -268,3 +269,29 @@ def test_a_list_that_never_came_is_said_by_itself(setup: Setup) -> None:
         service.wait_for("delivery.sent")
         assert service.wait_for("freshness.ok", segment="VIP")["list_date"] == f"{by:%Y-%m-%d}"
         assert relay(setup, "status").returncode == 0
+
+
+def test_another_segments_people_are_held_though_the_size_is_right(setup: Setup) -> None:
+    """The next day's list has as many rows and other people: held as `replaced`, with the counts (rule G12)."""
+    with Service(setup) as service:
+        upload(service, rows(1_000))
+        service.wait_for("delivery.sent")
+        service.stop()
+    a_day_ago(setup)
+    with Service(setup) as service:
+        upload(service, rows(1_050, first=990))
+        held = service.wait_for("delivery.held")
+        assert held["reason"] == "replaced"
+        assert (held["kept"], held["lost"], held["gained"]) == (10, 990, 1_040)
+        shown = relay(setup, "status")
+        assert shown.returncode == 1
+        assert "replaced: 1,050 rows, of which 10 were in the list last sent" in " ".join(shown.stdout.split())
+
+
+def a_day_ago(setup: Setup) -> None:
+    """Have everything that is in the state have happened a day earlier."""
+    earlier = "{0} = strftime('%Y-%m-%dT%H:%M:%S', {0}, '-1 day') || substr({0}, 20)"
+    instants = (earlier.format(column) for column in ("landed_at", "planned_at", "queued_at", "sent_at"))
+    dates = (f"{column} = date({column}, '-1 day')" for column in ("remote_date", "planned_on"))
+    with closing(sqlite3.connect(setup.state / "relay.db")) as connection, connection:
+        connection.execute(f"UPDATE deliveries SET {', '.join((*instants, *dates))}")  # noqa: S608  our own columns

@@ -15,6 +15,8 @@ from parts.host import Host, a_host, configure, run
 from parts.people import people
 from parts.service import RELAY
 
+from relay.spool import Spool
+
 GOOD = b"given_name,phone,segment_name\nAda,(212) 555-0101,VIP\nBen,+1 212 555 0102,VIP\nCleo,2125550103,Lapsed\n"
 FLAWED = GOOD + b"Dan,212-555-0104 x7,VIP\nEve,,VIP\nFay,2125550105,VIP+\n"
 UNUSABLE = b"given_name,phone,segment_name\nAda,2125550101,VIP\nBen,21255501"
@@ -41,8 +43,8 @@ def test_it_works_before_the_service_ever_ran(tmp_path: Path, export: Path) -> N
     said = run(config, "preview", str(export), "--route", "sirendenim")
     assert said.exit_code == 0, said.output
     lines = [line.split() for line in said.stdout.splitlines()]
-    assert ["VIP", "send", "2", "–", "–", "0", "0", "0"] in lines
-    assert ["Lapsed", "send", "1", "–", "–", "0", "0", "0"] in lines
+    assert ["VIP", "send", "2", "–", "–", "–", "–", "0", "0", "0"] in lines
+    assert ["Lapsed", "send", "1", "–", "–", "–", "–", "0", "0", "0"] in lines
     assert not state_dir.exists()
 
 
@@ -53,7 +55,7 @@ def test_it_compares_with_what_was_last_sent(host: Host, export: Path) -> None:
     said = host.run("preview", str(export), "--route", "sirendenim")
     assert said.exit_code == 1
     assert "shrunk: 2 rows, last sent 48,000" in said.stdout
-    assert ["VIP", "hold", "2", "48,000", "−100.0", "%", "0", "0", "0"] in [
+    assert ["VIP", "hold", "2", "48,000", "−100.0", "%", "–", "–", "0", "0", "0"] in [
         it.split() for it in said.stdout.splitlines()
     ]
     assert (host.books.store.exports(), host.books.store.deliveries()) == before
@@ -73,6 +75,21 @@ def test_it_warns_of_growth_and_of_a_name_like_another(host: Host, export: Path)
 def preview_of(host: Host, export: Path) -> str:
     """What the preview says, its lines joined."""
     return " ".join(host.run("preview", str(export), "--route", "sirendenim").stdout.split())
+
+
+def test_it_counts_the_people_in_common_with_the_list_last_sent(host: Host, export: Path) -> None:
+    """Another segment's people under this one's name: held, with who is lost and gained (rule G12)."""
+    host.books.now -= timedelta(days=1)
+    sent = host.send(segment="VIP", rows=1_200)
+    kept = Spool(host.state_dir).draft(sent)
+    kept.parent.mkdir(parents=True)
+    kept.write_text("".join(f"{it.phone},VIP\n" for it in people(1_200)))
+    export.write_text("phone,segment_name\n" + "".join(f"{it.phone},VIP\n" for it in people(1_100, first=1_150)))
+    assert "replaced: 1,100 rows, of which 50 were in the list last sent: 1,150 lost, 1,050 gained" in preview_of(
+        host, export
+    )
+    (found,) = host.document("preview", str(export), "--route", "sirendenim")["lists"]
+    assert found["overlap"] == {"kept": 50, "lost": 1_150, "gained": 1_050}
 
 
 def test_the_same_list_again_is_a_duplicate(host: Host, export: Path) -> None:
@@ -157,5 +174,5 @@ def test_its_keys_are_stable(host: Host, export: Path) -> None:
     document = host.document("preview", str(export), "--route", "sirendenim")
     assert set(document) == {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects"}
     vip = document["lists"][0]
-    assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "sha256", "why"}
+    assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "why"}
     assert vip["sha256"] == hashlib.sha256(b"2125550101,VIP\n2125550102,VIP\n").hexdigest()

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from relay.guards import Earlier, GuardPolicy, History, find_twin, growth, judge
-from relay.model import DeliveryState, Draft, Hold, HoldReason, Report, SegmentCounts
+from relay.model import DeliveryState, Draft, Hold, HoldReason, Overlap, Report, SegmentCounts
 
 TODAY = date(2026, 11, 23)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -318,3 +318,30 @@ def test_a_new_segment_is_held_only_by_setting(new_segment: Literal["send", "hol
     policy = GuardPolicy(new_segment=new_segment)
     assert held(draft(), History(None, is_new=True), policy=policy) is reason
     assert held(draft(), History(1000), policy=policy) is None
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(200, None), (199, HoldReason.REPLACED)])
+def test_other_people_are_held_though_the_size_is_normal(kept: int, reason: HoldReason | None) -> None:
+    """A fifth of them is enough, one fewer is not (guard G12)."""
+    assert held(draft(1000), History(1000, overlap=Overlap(kept, 1000 - kept, 1000 - kept))) is reason
+
+
+def test_replaced_says_how_many_are_new_and_gone() -> None:
+    """The figures tell a swapped segment from a renewed one."""
+    hold = judged(draft(47_000), History(48_000, overlap=Overlap(100, 47_900, 46_900)))
+    assert hold is not None
+    assert hold.detail == (
+        "47,000 rows, of which 100 were in the list last sent: 47,900 lost, 46,900 gained, 0.2 % in common, "
+        "limit 20.0 %"
+    )
+
+
+def test_people_are_compared_from_a_thousand_rows_on() -> None:
+    """A small segment may change its people, and so may one without a list to compare with."""
+    assert held(draft(999), History(999, overlap=Overlap(0, 999, 999))) is None
+    assert held(draft(1000), History(1000)) is None
+
+
+def test_a_list_that_only_grew_is_not_replaced() -> None:
+    """Everybody of the list last sent is in it still."""
+    assert held(draft(9_000), History(1000, overlap=Overlap(1000, 0, 8_000))) is None
