@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0005"
+VERSION: Final = "0006"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
