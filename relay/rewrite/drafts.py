@@ -1,114 +1,123 @@
 """The drafts: one file for each segment, written as rows come, without a person twice (rules A3 and S5)."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from relay.model import Draft
+from relay.rewrite.bulk.judged import Identifiers
+from relay.rewrite.bulk.seen import Seen
 from relay.rewrite.durable import append, create, sync
 from relay.rewrite.report import Tally
 from relay.rewrite.unusable import Unusable, UnusableSource
-from relay.rewrite.verdict import Identifier
 
-_MOST_LINES_IN_MEMORY: Final = 50_000
-"""Lines of all drafts together. Each time, the drafts are written one after another, so that one file is open at once
+_MOST_BYTES_IN_MEMORY: Final = 1 << 22
+"""Bytes of all drafts together. Each time, the drafts are written one after another, so that one file is open at once
 however many segments there are."""
 
 
 class Drafts:
     """The drafts of one export under one directory, numbered from 1 in order of first appearance.
 
-    What stays in memory is a key for each row written, and at most `_MOST_LINES_IN_MEMORY` lines.
+    What stays in memory is who is in each of them, and at most `_MOST_BYTES_IN_MEMORY` of their lines.
+
+    Args:
+        directory: where they are written; it is made.
+        limit: how many there may be.
+        nobody: makes the set of identifiers that a segment has before its first row.
     """
 
-    def __init__(self, directory: Path, limit: int) -> None:
+    def __init__(self, directory: Path, limit: int, nobody: Callable[[], Seen]) -> None:
         directory.mkdir(mode=0o700)
         self._directory = directory
         self._limit = limit
-        self._segments: dict[str, _Segment] = {}
-        self._lines_in_memory = 0
+        self._nobody = nobody
+        self._drafts: dict[str, SegmentDraft] = {}
+        self._bytes_in_memory = 0
 
-    def tally(self, segment: str) -> Tally:
-        """Return the counts of a segment, which exists from now on, to be counted up.
+    def of(self, segment: str) -> "SegmentDraft":
+        """Return a segment's draft, which exists from now on.
 
         Raises:
             UnusableSource: it is one segment too many.
         """
-        return self._segment(segment).tally
-
-    def add(self, segment: str, identifier: Identifier) -> bool:
-        """Write a row, unless its segment has that identifier already; return whether it was written."""
-        if not self._segment(segment).add(identifier):
-            return False
-        self._lines_in_memory += 1
-        if self._lines_in_memory >= _MOST_LINES_IN_MEMORY:
-            self._write()
-        return True
-
-    def finish(self) -> tuple[Draft, ...]:
-        """Make every draft durable and return them in their order."""
-        self._write()
-        drafts = tuple(segment.finish() for segment in self._segments.values())
-        sync(self._directory)
-        return drafts
-
-    def _segment(self, name: str) -> "_Segment":
-        known = self._segments.get(name)
+        known = self._drafts.get(segment)
         if known is not None:
             return known
-        if len(self._segments) == self._limit:
+        if len(self._drafts) == self._limit:
             raise UnusableSource(
                 Unusable.TOO_MANY_SEGMENTS,
                 f"there are more than {self._limit:,} segments",
                 "See that the segment column is the right one. If there are that many, raise segment.limit.",
             )
-        ordinal = len(self._segments) + 1
-        self._segments[name] = _Segment(ordinal, name, self._directory / f"{ordinal}.csv")
-        return self._segments[name]
+        path = self._directory / f"{len(self._drafts) + 1}.csv"
+        self._drafts[segment] = SegmentDraft(len(self._drafts) + 1, segment, path, self._nobody())
+        return self._drafts[segment]
+
+    def add(self, segment: str, identifiers: Identifiers, rows: NDArray[np.intp]) -> None:
+        """Count these rows of a segment, which can be sent, and write those whose identifier it does not have yet."""
+        self._bytes_in_memory += self.of(segment).add(identifiers, rows)
+        if self._bytes_in_memory >= _MOST_BYTES_IN_MEMORY:
+            self._write()
+
+    def finish(self) -> tuple[Draft, ...]:
+        """Make every draft durable and return them in their order."""
+        self._write()
+        drafts = tuple(draft.finish() for draft in self._drafts.values())
+        sync(self._directory)
+        return drafts
 
     def _write(self) -> None:
-        for segment in self._segments.values():
-            segment.write()
-        self._lines_in_memory = 0
+        for draft in self._drafts.values():
+            draft.write()
+        self._bytes_in_memory = 0
 
 
-class _Segment:
-    """One segment's draft while rows come."""
+class SegmentDraft:
+    """One segment's draft while rows come. `tally` counts them; what is added is counted here."""
 
-    def __init__(self, ordinal: int, name: str, path: Path) -> None:
+    def __init__(self, ordinal: int, segment: str, path: Path, seen: Seen) -> None:
         self.tally = Tally()
         self._ordinal = ordinal
-        self._name = name
+        self._segment = segment
+        self._ending = f",{segment}\n"
         self._path = path
-        self._keys: set[str | int] = set()
-        self._lines: list[str] = []
+        self._seen = seen
+        self._lines: list[bytes] = []
         self._size = 0
         self._sha256 = hashlib.sha256()
 
-    def add(self, identifier: Identifier) -> bool:
-        if identifier.key in self._keys:
-            return False
-        self._keys.add(identifier.key)
-        self._lines.append(f"{identifier.value},{self._name}\n")
-        return True
+    def add(self, identifiers: Identifiers, rows: NDArray[np.intp]) -> int:
+        """Add rows and return how many bytes of lines they are."""
+        new = rows[self._seen.add(identifiers.keys(rows))]
+        self.tally.rows_out += len(new)
+        self.tally.duplicates += len(rows) - len(new)
+        self.tally.suspect += int(np.count_nonzero(identifiers.suspects[new]))
+        self._lines.append(identifiers.lines(new, self._ending))
+        return len(self._lines[-1])
 
     def write(self) -> None:
         """Move the lines in memory to the file, which exists from the first line on."""
-        if not self._lines:
+        content = b"".join(self._lines)
+        self._lines.clear()
+        if not content:
             return
-        content = "".join(self._lines).encode()
         with append(self._path) if self._size else create(self._path) as file:
             file.write(content)
         self._size += len(content)
         self._sha256.update(content)
-        self._lines.clear()
 
     def finish(self) -> Draft:
+        """Make the file durable and return what it is."""
         if self._size:
             sync(self._path)
         return Draft(
             ordinal=self._ordinal,
-            segment=self._name,
+            segment=self._segment,
             counts=self.tally.counts(),
             file=self._path.name if self._size else None,
             size=self._size,

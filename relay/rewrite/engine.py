@@ -1,6 +1,7 @@
 """The rewrite of one export: its sources in, one draft for each segment, a reject report and a report out.
 
-Rows stream; only the keys by which duplicates are found stay in memory (rule S5). Every row is counted once (rule S6).
+Rows stream, a batch at a time; only the keys by which duplicates are found stay in memory (rule S5). Every row is
+counted once (rule S6).
 """
 
 import shutil
@@ -8,7 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from relay.model import Report
+import numpy as np
+from numpy.typing import NDArray
+
+from relay.model import IdentifierKind, Report
+from relay.rewrite.bulk import judged
+from relay.rewrite.bulk.blocks import BLOCK, Batch, Rows, read_blocks
+from relay.rewrite.bulk.judge import BatchJudge, JudgedBatch
+from relay.rewrite.bulk.row_numbers import RowNumbers
+from relay.rewrite.bulk.seen import SeenHashes, SeenNumbers
+from relay.rewrite.bulk.segments import NOBODY
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
 from relay.rewrite.files import SourceFile
@@ -16,10 +26,10 @@ from relay.rewrite.formats import read_batches
 from relay.rewrite.layout import Format, Layout
 from relay.rewrite.packing import unpack
 from relay.rewrite.report import RejectReport, Tally, dump_report
-from relay.rewrite.row import Omission, OmittedRow, RejectedRow, Row, RowJudge
+from relay.rewrite.row import RowJudge
 from relay.rewrite.rules import Rules
+from relay.rewrite.segment import name_in_path
 from relay.rewrite.source import Bare, recognise
-from relay.rewrite.text import SourceRow, read_rows
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 __all__ = ["DRAFTS", "REJECTS", "REPORT", "SourceFile", "rewrite"]
@@ -30,11 +40,17 @@ REPORT: Final = "report.json"
 
 _UNPACKED: Final = "unpacked"
 
-_PROGRESS_EVERY: Final = 10_000
+_SMALL: Final = 1 << 15
+"""Numbers below this sort quickly."""
 
 
 def rewrite(
-    sources: Sequence[SourceFile], rules: Rules, into: Path, *, progress: Callable[[int], None] | None = None
+    sources: Sequence[SourceFile],
+    rules: Rules,
+    into: Path,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+    at_once: int = BLOCK,
 ) -> Report:
     """Rewrite an export into `into/drafts/<ordinal>.csv`, `into/rejects.csv` and `into/report.json`, all durable.
 
@@ -42,7 +58,8 @@ def rewrite(
         sources: the export's files in their order.
         rules: the route's rules.
         into: a directory for this rewrite alone; it is made if it is not there.
-        progress: is told how many rows were read, now and then and at the end.
+        progress: is told how many rows were read, after each batch.
+        at_once: bytes of text that are read at once.
 
     Raises:
         UnusableSource: the export cannot be used; what is in `into` means nothing then.
@@ -50,7 +67,7 @@ def rewrite(
     into.mkdir(mode=0o700, exist_ok=True)
     unpacked = unpack(sources, into / _UNPACKED, rules)
     with RejectReport(into / REJECTS) as rejects:
-        work = _Rewrite(rules, Drafts(into / DRAFTS, rules.segment.limit), rejects, progress or (lambda _: None))
+        work = _Rewrite(rules, _drafts(into, rules), rejects, progress, at_once)
         for source in unpacked.sources:
             try:
                 work.read(source)
@@ -65,16 +82,25 @@ def rewrite(
     return report
 
 
+def _drafts(into: Path, rules: Rules) -> Drafts:
+    nobody = SeenNumbers if rules.identifier is IdentifierKind.PHONE else SeenHashes
+    return Drafts(into / DRAFTS, rules.segment.limit, nobody)
+
+
 class _Rewrite:
     """One rewrite under way."""
 
-    def __init__(self, rules: Rules, drafts: Drafts, rejects: RejectReport, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, rules: Rules, drafts: Drafts, rejects: RejectReport, progress: Callable[[int], None], at_once: int
+    ) -> None:
         self._rules = rules
         self._drafts = drafts
         self._rejects = rejects
         self._progress = progress
+        self._at_once = at_once
         self._unattributed = Tally()
         self._refused_names: set[str] = set()
+        self._row_numbers = RowNumbers()
         self._layout: Layout | None = None
         self._sources_with_rows = 0
         self._rows = 0
@@ -88,20 +114,25 @@ class _Rewrite:
             return
         self._layout = self._layout or layout
         self._sources_with_rows += 1
-        judge = RowJudge(self._rules, layout)
-        for row in _rows(source.path, layout):
-            self._take(row, source, judge)
-        self._refused_names |= judge.refused_names
+        rows = RowJudge(self._rules, layout, self._name_of_all(source))
+        judge = BatchJudge(self._rules, layout, rows)
+        for batch in _batches(source.path, layout, self._at_once):
+            self._take(judge.judge(batch), judge.names, source)
+            if layout.row_number is not None:
+                self._row_numbers.take(batch, layout.row_number.position)
+        self._row_numbers.end_part(source.shown)
+        self._refused_names |= rows.refused_names
 
     def finish(self, packing: dict[str, Any]) -> Report:
         """Make everything durable and return the report; `packing` is what the sources came out of.
 
         Raises:
-            UnusableSource: there is nothing that could be sent to any segment.
+            UnusableSource: there is nothing that could be sent to any segment, or rows are missing.
         """
         self._progress(self._rows)
         if self._layout is None:
             raise _nothing_in(self._bare)
+        self._row_numbers.check()
         drafts = self._drafts.finish()
         if not drafts:
             raise self._no_usable_segment()
@@ -115,41 +146,36 @@ class _Rewrite:
             recognised=packing | self._layout.recognised() | {"sources": self._sources_with_rows},
         )
 
-    def _take(self, row: SourceRow, source: SourceFile, judge: RowJudge) -> None:
-        self._rows += 1
-        if self._rows % _PROGRESS_EVERY == 0:
-            self._progress(self._rows)
-        if row.unfinished and judge.looks_cut_off(row.cells):
+    def _name_of_all(self, source: SourceFile) -> str | None:
+        """Return the segment of every row, where the route or the file's name tells it."""
+        rules = self._rules.segment
+        if rules.pattern is None:
+            return rules.name
+        name = name_in_path(source.name, rules)
+        if name is None:
             raise UnusableSource(
-                Unusable.TRUNCATED,
-                f"line {row.line}, the last, has no line end and is only the beginning of a row",
-                "Have the export sent again, as a whole. If it is whole, have its last line end as the others do.",
+                Unusable.NO_SEGMENT_IN_PATH,
+                "segment.pattern is not in the file's name",
+                "Have the pattern match the names that Amperity gives these files; `relay preview` tries it.",
             )
-        outcome = judge.judge(row.cells)
-        tally = self._unattributed if outcome.segment is None else self._drafts.tally(outcome.segment)
-        tally.rows_in += 1
-        match outcome:
-            case Row():
-                self._send(outcome, tally)
-            case RejectedRow():
-                tally.rejected += 1
-                self._reject(outcome, row, source, judge)
-            case OmittedRow(why=Omission.EMPTY):
-                tally.empty += 1
-            case OmittedRow():
-                tally.control += 1
+        return name
 
-    def _send(self, row: Row, tally: Tally) -> None:
-        if self._drafts.add(row.segment, row.identifier):
-            tally.rows_out += 1
-            tally.suspect += row.identifier.suspect
-        else:
-            tally.duplicates += 1
-
-    def _reject(self, rejected: RejectedRow, row: SourceRow, source: SourceFile, judge: RowJudge) -> None:
-        shown = "" if rejected.column is None else rejected.column.name
-        masked = judge.mask(row.cells, rejected.column)
-        self._rejects.add(source.shown, row.line, shown, rejected.reason, masked)
+    def _take(self, batch: JudgedBatch, names: Sequence[str], source: SourceFile) -> None:
+        """Count the rows of a batch, write those that are to be sent, and report those that are not."""
+        is_row = batch.codes != judged.NONE
+        self._rows += int(np.count_nonzero(is_row))
+        for segment, rows in _by_segment(batch.segments, is_row):
+            tally = self._unattributed if segment == NOBODY else self._drafts.of(names[segment]).tally
+            codes = batch.codes[rows]
+            tally.rows_in += len(rows)
+            tally.empty += int(np.count_nonzero(codes == judged.EMPTY))
+            tally.control += int(np.count_nonzero(codes == judged.CONTROL))
+            tally.rejected += int(np.count_nonzero(judged.are_rejected(codes)))
+            sent = rows[codes == judged.SENT]
+            if len(sent):
+                self._drafts.add(names[segment], batch.identifiers, sent)
+        self._rejects.add(source.shown, batch.rejects)
+        self._progress(self._rows)
 
     def _no_usable_segment(self) -> UnusableSource:
         found = ", ".join(f"{rows:,} {reason}" for reason, rows in self._rejects.reasons.most_common())
@@ -160,16 +186,30 @@ class _Rewrite:
         )
 
 
-def _rows(path: Path, layout: Layout) -> Iterator[SourceRow]:
+def _batches(path: Path, layout: Layout, at_once: int) -> Iterator[Batch]:
     """Yield the rows of a source, without its header."""
-    if layout.format is not Format.CSV:
-        for batch in read_batches(path, layout.format, layout.columns, layout.of_concern):
-            yield from batch
+    if layout.format is Format.CSV:
+        yield from read_blocks(path, layout, at_once)
         return
-    rows = read_rows(path, layout.delimiter, layout.escape)
-    if layout.has_header:
-        next(rows)
-    yield from rows
+    for rows in read_batches(path, layout.format, layout.columns, layout.of_concern):
+        yield Rows(rows, layout.width)
+
+
+def _by_segment(segments: NDArray[np.int32], is_row: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Yield each segment's number with its rows, in the order in which the segments appear."""
+    rows = np.flatnonzero(is_row)
+    if not len(rows):
+        return
+    # One segment is the usual case, and sorting by a small number is quick.
+    found = segments[rows]
+    if (found == found[0]).all():
+        yield int(found[0]), rows
+        return
+    order = np.argsort(found.astype(np.int16) if found.max() < _SMALL else found, kind="stable")
+    begins = np.flatnonzero(np.diff(found[order], prepend=NOBODY - 1))
+    groups = np.split(rows[order], begins[1:])
+    for group in sorted(groups, key=lambda group: int(group[0])):
+        yield int(segments[group[0]]), group
 
 
 def _nothing_in(bare: Bare) -> UnusableSource:

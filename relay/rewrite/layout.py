@@ -1,8 +1,10 @@
-"""How the rows of a source lie: its delimiter, and which of its columns is which."""
+"""How the rows of a source lie: its dialect, and which of its columns is which."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from relay.rewrite.dialect import Dialect
 
 
 class Format(StrEnum):
@@ -25,25 +27,26 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a source is to be read. `segment` is None where the route has one segment for every row.
+    """How a source is to be read.
 
-    `columns` are the names as a source that is no CSV text has them.
+    `segment` are the columns that a row's segment is told from: one, or those of the route's template; none where the
+    route or the file's name tells it. `columns` are the names as a source that is no CSV text has them.
     """
 
-    delimiter: str
-    escape: str | None
+    dialect: Dialect
     has_header: bool
     names: tuple[str, ...]
     identifier: Column
-    segment: Column | None
+    segment: tuple[Column, ...]
     control: Column | None
+    row_number: Column | None = None
     format: Format = Format.CSV
     columns: tuple[str, ...] = ()
 
     @property
     def of_concern(self) -> tuple[int, ...]:
         """The positions of the columns that decide about a row."""
-        columns = (self.identifier, self.segment, self.control)
+        columns = (self.identifier, *self.segment, self.control, self.row_number)
         return tuple(sorted({column.position for column in columns if column is not None}))
 
     @property
@@ -53,10 +56,20 @@ class Layout:
 
     def recognised(self) -> dict[str, Any]:
         """Return what the source was taken for, in words and numbers that may be shown."""
-        columns = {"identifier": self.identifier, "segment": self.segment, "control": self.control}
+        columns = {
+            "identifier": (self.identifier,),
+            "segment": self.segment,
+            "control": (self.control,),
+            "row_number": (self.row_number,),
+        }
+        told = {what: [column for column in those if column is not None] for what, those in columns.items()}
         return {
             "format": self.format.value,
-            **({"delimiter": self.delimiter, "header": self.has_header} if self.format is Format.CSV else {}),
+            **({"delimiter": self.dialect.delimiter, "header": self.has_header} if self.format is Format.CSV else {}),
             "columns": self.width,
-            **{what: f"{column.name} (by {column.found_by})" for what, column in columns.items() if column is not None},
+            **{
+                what: ", ".join(f"{it.name} (by {it.found_by})" for it in those)
+                for what, those in told.items()
+                if those
+            },
         }

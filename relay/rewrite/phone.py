@@ -21,6 +21,10 @@ _MINUS_SIGN: Final = "\N{MINUS SIGN}"
 _USUAL: Final = re.compile(r"[0-9+ ().\-/]*")
 """What a number is written with. Only where something else stands can there be letters or an extension."""
 
+_MAY_BE_EXTENDED: Final = re.compile(r"[^0-9+ ().\-/](?s:.*)\d|#")
+"""Where digits stand behind a mark that is not usual, or before the one that may follow them: all that the library
+takes for an extension looks so, and asking it is slow."""
+
 _PUNCTUATION: Final = str.maketrans("", "", " ().-/")
 
 _SCIENTIFIC: Final = re.compile(r"[+-]?\d+(?:[.,]\d*)?[Ee][+-]?\d+")
@@ -49,11 +53,11 @@ def judge_phone(cell: str, rules: PhoneRules) -> Identifier | Rejected:
         national = _national_number(_without_extension(text))
     if isinstance(national, Rejected):
         return national
-    exists = _exists(national)
-    confirmed = {"format": True, "nanp": bool(_POSSIBLE.fullmatch(national)), "valid": exists}
+    is_real = exists(national)
+    confirmed = {"format": True, "nanp": is_possible(national), "valid": is_real}
     if not confirmed[rules.validation]:
         return Rejected(Reason.INVALID_NUMBER)
-    return Identifier(national, key=int(national), suspect=not exists)
+    return Identifier(national, key=int(national), suspect=not is_real)
 
 
 def is_phone(cell: str) -> bool:
@@ -68,8 +72,19 @@ def fold(cell: str) -> str:
     What rule P1 does not know is left in place, to be refused.
     """
     if not cell.isascii():
-        cell = "".join(map(_fold_character, cell))
+        cell = cell.translate(_FOLDED)
     return cell.strip().replace("\t", " ")
+
+
+class _Folded(dict[int, str]):
+    """What each character is folded to, by its code; looked up once and remembered."""
+
+    def __missing__(self, code: int) -> str:
+        folded = self[code] = _fold_character(chr(code))
+        return folded
+
+
+_FOLDED: Final = _Folded()
 
 
 def _fold_character(character: str) -> str:
@@ -98,9 +113,14 @@ def _national_number(text: str) -> str | Rejected:
     return Rejected(Reason.BAD_CHARACTERS if right_length else Reason.WRONG_LENGTH)
 
 
+def may_be_extended(text: str) -> bool:
+    """Say whether a folded text has anything in it that could be an extension."""
+    return _MAY_BE_EXTENDED.search(text) is not None
+
+
 def _find_extension(text: str) -> str | None:
     """Return the digits of the extension that `phonenumbers` sees, None where it sees none (rule P5)."""
-    if _USUAL.fullmatch(text):
+    if not may_be_extended(text):
         return None
     try:
         extension = phonenumbers.parse(text, "US").extension
@@ -127,8 +147,13 @@ def _without_extension(text: str) -> str:
     return text[:last] if nothing_more else text
 
 
-def _exists(national: str) -> bool:
-    """Ask the library about +1 and the ten digits. It knows no number that begins with 0 or 1."""
+def is_possible(national: str) -> bool:
+    """Say whether ten digits have an area code and an exchange as the numbering plan has them (rule P2)."""
+    return _POSSIBLE.fullmatch(national) is not None
+
+
+def exists(national: str) -> bool:
+    """Ask the library about +1 and the ten digits (rule P3). It knows no number that begins with 0 or 1."""
     return national >= "2" and phonenumbers.is_valid_number(
         phonenumbers.PhoneNumber(country_code=1, national_number=int(national))
     )

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,16 @@ REJECT_COLUMNS: Final = ("file", "line", "column", "reason", "masked")
 _FIRST_LINES: Final = 5
 
 _REPORT: Final = TypeAdapter(Report)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that is not sent: its line, the column that its reason is about, and what may be shown of the cell."""
+
+    line: int
+    column: str
+    reason: Reason
+    masked: str
 
 
 @dataclass(slots=True)
@@ -58,13 +69,14 @@ class RejectReport:
     ) -> None:
         self._file.close()
 
-    def add(self, file: str, line: int, column: str, reason: Reason, masked: str) -> None:
-        """Write one rejected row down. Nothing but `masked` comes from it."""
-        self._rows.writerow((file, line, column, reason.value, masked))
-        self.reasons[reason.value] += 1
-        lines = self.first_lines.get(reason.value, ())
-        if len(lines) < _FIRST_LINES:
-            self.first_lines[reason.value] = (*lines, line)
+    def add(self, file: str, rejects: Sequence[Reject]) -> None:
+        """Write rejected rows of a file down. Nothing but what is masked comes from them."""
+        self._rows.writerows((file, it.line, it.column, it.reason.value, it.masked) for it in rejects)
+        self.reasons.update(it.reason.value for it in rejects)
+        for reject in rejects:
+            lines = self.first_lines.get(reject.reason.value, ())
+            if len(lines) < _FIRST_LINES:
+                self.first_lines[reject.reason.value] = (*lines, reject.line)
 
     def finish(self) -> None:
         """Make what was written durable."""

@@ -4,7 +4,7 @@ This is what every faster way of deciding rows must agree with, and what it hand
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,7 +15,7 @@ from relay.rewrite.layout import Column, Layout
 from relay.rewrite.mask import mask_identifier, mask_name
 from relay.rewrite.phone import judge_phone
 from relay.rewrite.rules import Rules
-from relay.rewrite.segment import judge_segment
+from relay.rewrite.segment import composer, judge_segment
 from relay.rewrite.verdict import REFUSED_NAMES, Identifier, Reason, Rejected
 
 _IN_CONTROL: Final = frozenset({"true", "t", "yes", "y", "1"})
@@ -64,17 +64,31 @@ class OmittedRow:
     why: Omission
 
 
+def is_in_control(cell: str) -> bool | None:
+    """Say whether the cell of a control column marks its row as one of a control group; None if that is unclear."""
+    flag = cell.strip().lower()
+    return True if flag in _IN_CONTROL else False if flag in _NOT_IN_CONTROL else None
+
+
 class RowJudge:
     """Judges the rows of one source. It remembers segment names, and nothing of any person.
 
     `refused_names` has those that were refused, as far as they are told apart.
+
+    Args:
+        rules: the route's rules.
+        layout: how the source lies.
+        named: the one name of every row, where no column tells it.
     """
 
-    def __init__(self, rules: Rules, layout: Layout) -> None:
+    def __init__(self, rules: Rules, layout: Layout, named: str | None = None) -> None:
         self._rules = rules
         self._layout = layout
+        self._compose = _composer(rules, layout, named)
+        self._told: dict[tuple[str, ...], str | Rejected] = {}
+        self._texts: set[str] = set()
         self.refused_names: set[str] = set()
-        self._segments: dict[str, str] = {}
+        self.segment_column = _as_one(layout.segment)
 
     def judge(self, cells: Sequence[str]) -> Row | RejectedRow | OmittedRow:
         """Say what becomes of a row.
@@ -85,15 +99,15 @@ class RowJudge:
         layout = self._layout
         if len(cells) != layout.width:
             return RejectedRow(None, Reason.WRONG_COLUMN_COUNT, None)
-        segment = self._segment(cells)
+        segment = self.segment_of([cells[column.position] for column in layout.segment])
         name = segment if isinstance(segment, str) else None
         omission = self._omission(cells)
         if omission is not None:
             return OmittedRow(name, omission)
-        if self._control(cells) not in _NOT_IN_CONTROL:
+        if self._in_control(cells) is None:
             return RejectedRow(name, Reason.UNCLEAR_CONTROL, layout.control)
         if isinstance(segment, Rejected):
-            return RejectedRow(None, segment.reason, layout.segment)
+            return RejectedRow(None, segment.reason, self.segment_column)
         identifier = self._judge_identifier(cells[layout.identifier.position])
         if isinstance(identifier, Rejected):
             return RejectedRow(segment, identifier.reason, layout.identifier)
@@ -110,9 +124,9 @@ class RowJudge:
         if len(cells) != layout.width:
             return len(cells) < layout.width
         last, text = layout.width - 1, cells[-1].strip()
-        if layout.segment is not None and layout.segment.position == last:
-            names = self._segments.keys() | self.refused_names
-            return any(name.startswith(text) and name != text for name in names)
+        if any(column.position == last for column in layout.segment):
+            name = self._compose([cells[column.position] for column in layout.segment])
+            return any(other.startswith(name) and other != name for other in self._texts | self.refused_names)
         if layout.control is not None and layout.control.position == last:
             return not text
         return layout.identifier.position == last and not _is_blank(text) and self._is_beginning(text)
@@ -121,28 +135,35 @@ class RowJudge:
         """Return what may be shown of the cell that a rejection is about (rule S9)."""
         if column is None:
             return ""
+        if column == self.segment_column:
+            return self.mask_segment([cells[column.position] for column in self._layout.segment])
         cell = cells[column.position]
         return mask_identifier(cell) if column == self._layout.identifier else mask_name(cell)
 
+    def mask_segment(self, texts: Sequence[str]) -> str:
+        """Return what may be shown of the cells that name a segment."""
+        return mask_name(texts[0] if len(texts) == 1 else self._compose(texts))
+
     def _omission(self, cells: Sequence[str]) -> Omission | None:
-        if self._control(cells) in _IN_CONTROL:
+        if self._in_control(cells):
             return Omission.CONTROL
         return Omission.EMPTY if _is_blank(cells[self._layout.identifier.position]) else None
 
-    def _control(self, cells: Sequence[str]) -> str:
+    def _in_control(self, cells: Sequence[str]) -> bool | None:
         control = self._layout.control
-        return "" if control is None else cells[control.position].strip().lower()
+        return False if control is None else is_in_control(cells[control.position])
 
-    def _segment(self, cells: Sequence[str]) -> str | Rejected:
-        if self._layout.segment is None:
-            return self._rules.segment.name or Rejected(Reason.NO_SEGMENT)
-        text = cells[self._layout.segment.position].strip()
-        known = self._segments.get(text)
+    def segment_of(self, texts: Sequence[str]) -> str | Rejected:
+        """Return the segment that the cells of the segment's columns name, or why they name none."""
+        key = tuple(texts)
+        known = self._told.get(key)
         if known is not None:
             return known
+        text = self._compose(texts)
         segment = judge_segment(text, self._rules.segment)
         if isinstance(segment, str):
-            self._segments[text] = segment
+            self._told[key] = segment
+            self._texts.add(text)
         elif segment.reason in REFUSED_NAMES and len(self.refused_names) < _MOST_NAMES_TOLD_APART:
             self.refused_names.add(text)
         return segment
@@ -160,6 +181,23 @@ class RowJudge:
         if isinstance(judged, Identifier):
             return judged.value[0] in "01"
         return judged == Rejected(Reason.WRONG_LENGTH) and sum(map(str.isdecimal, text)) < _MOST_DIGITS
+
+
+def _composer(rules: Rules, layout: Layout, named: str | None) -> Callable[[Sequence[str]], str]:
+    """Return what makes a segment's name of the cells of the layout's segment columns."""
+    if not layout.segment:
+        return lambda _: named or ""
+    # A ready-made file has the name itself in its second column, whatever template made it (rule S7).
+    if layout.segment[0].found_by == "place":
+        return lambda texts: texts[0].strip()
+    return composer(rules.segment)
+
+
+def _as_one(columns: Sequence[Column]) -> Column | None:
+    """Return one column to speak of for those that name a segment together."""
+    if len(columns) < 2:
+        return next(iter(columns), None)
+    return Column(-1, ", ".join(column.name for column in columns), "template")
 
 
 def _is_blank(cell: str) -> bool:

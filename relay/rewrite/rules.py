@@ -7,14 +7,16 @@ judged the same way again (rule D9).
 import hashlib
 import json
 import re
+from string import Formatter
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
 
 from relay.model import IdentifierKind
+from relay.rewrite.dialect import Dialect
 from relay.settings import Settings, Size
 
-RULES_VERSION: Final = 2
+RULES_VERSION: Final = 3
 """Raised whenever the rewrite decides differently under unchanged settings, so that earlier digests no longer match."""
 
 SEGMENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")
@@ -52,12 +54,25 @@ class EmailRules(Settings):
 
 
 class SegmentRules(Settings):
-    """Where a row's segment name comes from and what it may be (rules S3 and S4)."""
+    """Where a row's segment name comes from and what it may be (rules S3 and S4).
+
+    Of `name`, `template` and `pattern` there can be one; without them it is `column`.
+    """
 
     column: Annotated[ColumnNames, Field(min_length=1)] = ("segment_name",)
     """The column that holds the segment name; of several, the first that the header has. Compared without case."""
     name: str | None = None
     """One segment for every row of the route; a segment column in the source is then ignored."""
+    template: str | None = None
+    """The name put together from several columns, such as `"{campaign_name} {treatment_name}"`. A row in which one of
+    them is empty has no segment."""
+    pattern: str | None = None
+    """The name taken from the file's name: a regular expression in Python's notation with a group called `segment`,
+    such as `'(?P<segment>.+)_\\d{4}-\\d{2}-\\d{2}'`. It is looked for in the last part of the path, or in all of it if
+    it has a `/` itself."""
+    spaces: Literal["keep", "remove"] = "keep"
+    """What to do with blanks in a name that comes from `template` or `pattern`: keep them, or remove them, as
+    Amperity's own connector to Attentive does."""
     rename: dict[str, str] = Field(default_factory=dict)
     """Segment names to replace before any rule looks at them, as `"from" = "to"`. Compared exactly, after surrounding
     blanks are trimmed."""
@@ -70,6 +85,46 @@ class SegmentRules(Settings):
         if name is not None and not _is_allowed(name):
             raise ValueError(_NAME_PROBLEM)
         return name
+
+    @field_validator("template")
+    @classmethod
+    def _template_names_columns(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        try:
+            parts = list(Formatter().parse(template))
+        except ValueError as error:
+            raise ValueError(f"the template cannot be read: {error}") from None
+        names = [name for _, name, _, _ in parts if name is not None]
+        if not names or not all(map(str.strip, names)) or any(spec or conversion for *_, spec, conversion in parts):
+            raise ValueError('a template names columns in braces and nothing else: "{campaign_name} {treatment_name}"')
+        return template
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_has_the_group(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"the pattern is no regular expression: {error}") from None
+        if "segment" not in groups:
+            raise ValueError("a pattern has a group called segment: '(?P<segment>.+)_\\d{4}-\\d{2}-\\d{2}'")
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [key for key in ("name", "template", "pattern") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both say where the name comes from; keep one of them")
+        return self
+
+    @property
+    def template_columns(self) -> tuple[str, ...]:
+        """The columns that the template names, each once, in their order."""
+        names = (name.strip() for _, name, _, _ in Formatter().parse(self.template or "") if name is not None)
+        return tuple(dict.fromkeys(names))
 
     @field_validator("rename")
     @classmethod
@@ -94,6 +149,9 @@ class SourceRules(Settings):
     """The character between two cells. `auto` recognises comma, tab, pipe and semicolon."""
     escape: str = "none"
     """The character that takes away the meaning of the one after it, often a backslash; or `none`."""
+    quotes: Literal["standard", "none"] = "standard"
+    """Whether `"` around a cell has the meaning that CSV gives it. `none` takes it for a character like any other, as
+    an export with the quote mode "none" means it."""
     header: Literal["auto", "required", "none"] = "auto"
     """Whether the first row holds the columns' names."""
     identifier_column: Annotated[ColumnNames, Field(min_length=1)] | None = None
@@ -103,6 +161,9 @@ class SourceRules(Settings):
     control_column: ColumnNames = ("is_control",)
     """The column that marks the rows of a control group, which are not sent; of several, the first that the header has.
     An empty list sends them like all others."""
+    row_number_column: ColumnNames = ("row_number",)
+    """The column that numbers the rows; of several, the first that the header has. A gap in it is a sign of missing
+    rows, which quarantines the export (rule S12). An empty list takes no notice of it."""
 
     @field_validator("delimiter")
     @classmethod
@@ -110,6 +171,10 @@ class SourceRules(Settings):
         if delimiter != "auto" and (len(delimiter) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum()):
             raise ValueError('a delimiter is "auto" or one character, but no letter, digit, quote or line end')
         return delimiter
+
+    def dialect(self, delimiter: str) -> Dialect:
+        """Return the dialect of a text with this delimiter."""
+        return Dialect(delimiter, None if self.escape == "none" else self.escape, quotes=self.quotes == "standard")
 
     @field_validator("escape")
     @classmethod

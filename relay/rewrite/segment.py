@@ -1,5 +1,8 @@
-"""Segment names: what a cell must be to name the segment that its row belongs to (rules S3 and S4)."""
+"""Segment names: where a row's comes from, and what it must be (rules S3 and S4)."""
 
+import re
+from collections.abc import Callable, Sequence
+from string import Formatter
 from typing import Final
 
 from relay.rewrite.rules import SEGMENT_NAME, SegmentRules, is_like_identifier
@@ -23,3 +26,30 @@ def judge_segment(cell: str, rules: SegmentRules) -> str | Rejected:
         # The columns are not what they were taken for. It would become a name in logs and file lists, too.
         return Rejected(Reason.SEGMENT_IS_IDENTIFIER)
     return name if SEGMENT_NAME.fullmatch(name) else Rejected(Reason.SEGMENT_CHARACTERS)
+
+
+def name_in_path(path: str, rules: SegmentRules) -> str | None:
+    """Return the name that the route's pattern finds in a file's path, None where it finds none."""
+    pattern = rules.pattern or ""
+    found = re.search(pattern, path if "/" in pattern else path.rpartition("/")[2])
+    return None if found is None else _spaced(found["segment"] or "", rules)
+
+
+def composer(rules: SegmentRules) -> Callable[[Sequence[str]], str]:
+    """Return what makes a segment's name of a row's cells: of the segment column's, or of the template's columns."""
+    if rules.template is None:
+        return lambda texts: texts[0].strip()
+    parts = list(Formatter().parse(rules.template))
+    columns = rules.template_columns
+
+    def compose(texts: Sequence[str]) -> str:
+        cells = dict(zip(columns, map(str.strip, texts), strict=True))
+        if not all(cells.values()):
+            return ""
+        return _spaced("".join(text + cells.get((name or "").strip(), "") for text, name, _, _ in parts), rules)
+
+    return compose
+
+
+def _spaced(name: str, rules: SegmentRules) -> str:
+    return "".join(name.split()) if rules.spaces == "remove" else name

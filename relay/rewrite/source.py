@@ -12,6 +12,7 @@ from statistics import mode
 from typing import Final
 
 from relay.model import IdentifierKind
+from relay.rewrite.dialect import Dialect
 from relay.rewrite.email import judge_email
 from relay.rewrite.formats import columns_of, format_of, read_batches
 from relay.rewrite.layout import Column, Format, Layout
@@ -65,8 +66,10 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     kind = format_of(path, rules.source.format)
     if kind is not Format.CSV:
         return _recognise_table(path, kind, rules)
-    delimiter = _find_delimiter(path, rules) if rules.source.delimiter == "auto" else rules.source.delimiter
-    sample = _read_sample(path, delimiter, rules, SAMPLE_ROWS)
+    dialect = rules.source.dialect(
+        _find_delimiter(path, rules) if rules.source.delimiter == "auto" else rules.source.delimiter
+    )
+    sample = _read_sample(path, dialect, SAMPLE_ROWS)
     if not sample:
         return Bare.EMPTY
     has_header = _is_header(sample[0], rules)
@@ -74,8 +77,8 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     if not rows:
         return Bare.HEADER_ONLY
     if not has_header and earlier is not None:
-        return replace(earlier, delimiter=delimiter, has_header=False)
-    return _Recogniser(sample[0] if has_header else None, rows, rules).layout(delimiter)
+        return replace(earlier, dialect=dialect, has_header=False)
+    return _Recogniser(sample[0] if has_header else None, rows, rules).layout(dialect)
 
 
 def _recognise_table(path: Path, kind: Format, rules: Rules) -> Layout | Bare:
@@ -84,17 +87,12 @@ def _recognise_table(path: Path, kind: Format, rules: Rules) -> Layout | Bare:
     sample = next(iter(read_batches(path, kind, columns)), [])
     if not sample:
         return Bare.HEADER_ONLY if columns else Bare.EMPTY
-    layout = _Recogniser(columns, [row.cells for row in sample[:SAMPLE_ROWS]], rules).layout("")
+    layout = _Recogniser(columns, [row.cells for row in sample[:SAMPLE_ROWS]], rules).layout(rules.source.dialect(","))
     return replace(layout, format=kind, columns=columns)
 
 
-def _read_sample(path: Path, delimiter: str, rules: Rules, most: int) -> list[list[str]]:
-    return [row.cells for row in islice(read_rows(path, delimiter, escape_of(rules)), most)]
-
-
-def escape_of(rules: Rules) -> str | None:
-    """Return the route's escape character, if it has one."""
-    return None if rules.source.escape == "none" else rules.source.escape
+def _read_sample(path: Path, dialect: Dialect, most: int) -> list[list[str]]:
+    return [row.cells for row in islice(read_rows(path, dialect), most)]
 
 
 def _is_header(first: Sequence[str], rules: Rules) -> bool:
@@ -114,7 +112,11 @@ def _is_header(first: Sequence[str], rules: Rules) -> bool:
 
 
 def _known_names(rules: Rules) -> set[str]:
-    own = (*rules.identifier_columns, *rules.segment.column, *rules.source.control_column)
+    segment, source = rules.segment, rules.source
+    own = (
+        *(*rules.identifier_columns, *segment.column, *segment.template_columns),
+        *(*source.control_column, *source.row_number_column),
+    )
     usual = (name for names in IDENTIFIER_COLUMNS.values() for name in names)
     return {_plain(name) for name in (*own, *usual, *_AMPERITY_COLUMNS)}
 
@@ -135,7 +137,7 @@ def _find_delimiter(path: Path, rules: Rules) -> str:
 
     def fit(delimiter: str) -> tuple[bool, float, float]:
         try:
-            rows = _read_sample(path, delimiter, rules, _DELIMITER_SAMPLE_ROWS)
+            rows = _read_sample(path, rules.source.dialect(delimiter), _DELIMITER_SAMPLE_ROWS)
         except UnusableSource as trouble:
             if trouble.reason in {Unusable.BROKEN_QUOTES, Unusable.TRUNCATED}:
                 return False, 0.0, 0.0
@@ -159,7 +161,7 @@ class _Recogniser:
         self._width = mode(map(len, rows)) if header is None else len(header)
         self._rows = [row for row in rows if len(row) == self._width]
 
-    def layout(self, delimiter: str) -> Layout:
+    def layout(self, dialect: Dialect) -> Layout:
         """Return the layout.
 
         Raises:
@@ -167,13 +169,13 @@ class _Recogniser:
         """
         identifier = self._identifier()
         return Layout(
-            delimiter=delimiter,
-            escape=escape_of(self._rules),
+            dialect=dialect,
             has_header=self._header is not None,
             names=tuple(map(self._shown, range(self._width))),
             identifier=identifier,
-            segment=None if self._rules.segment.name is not None else self._segment(identifier),
+            segment=self._segment(identifier),
             control=self._named(self._rules.source.control_column, Unusable.AMBIGUOUS_CONTROL_COLUMN),
+            row_number=self._named(self._rules.source.row_number_column, Unusable.AMBIGUOUS_ROW_NUMBER_COLUMN),
         )
 
     def _identifier(self) -> Column:
@@ -198,19 +200,34 @@ class _Recogniser:
             f"{self._name_it('source.identifier_column')} See that the route's identifier is right, too.",
         )
 
-    def _segment(self, identifier: Column) -> Column:
-        """Return the segment column (rule S3)."""
+    def _segment(self, identifier: Column) -> tuple[Column, ...]:
+        """Return the columns that tell a row's segment (rule S3); none where the route or the file's name does."""
+        rules = self._rules.segment
+        if rules.name is not None or rules.pattern is not None:
+            return ()
         if self._header is None and self._width == 2:
             place = 1 - identifier.position
-            return Column(place, self._shown(place), "place")
-        named = self._named(self._rules.segment.column, Unusable.AMBIGUOUS_SEGMENT_COLUMN)
+            return (Column(place, self._shown(place), "place"),)
+        if rules.template is not None:
+            return tuple(map(self._of_template, rules.template_columns))
+        named = self._named(rules.column, Unusable.AMBIGUOUS_SEGMENT_COLUMN)
         if named is not None and named.position != identifier.position:
-            return named
+            return (named,)
         raise UnusableSource(
             Unusable.NO_SEGMENT_COLUMN,
-            f"{self._described()}: none beside the identifier's is called {' or '.join(self._rules.segment.column)}",
+            f"{self._described()}: none beside the identifier's is called {' or '.join(rules.column)}",
             f"{self._name_it('segment.column')} Or set segment.name if every row belongs to one segment.",
         )
+
+    def _of_template(self, name: str) -> Column:
+        column = self._named((name,), Unusable.AMBIGUOUS_SEGMENT_COLUMN)
+        if column is None:
+            raise UnusableSource(
+                Unusable.NO_SEGMENT_COLUMN,
+                f"{self._described()}: none is called {name}, which segment.template names",
+                "Name columns in segment.template as the header spells them.",
+            )
+        return column
 
     def _named(self, wanted: Sequence[str], ambiguous: Unusable) -> Column | None:
         """Return the column with the first of the wanted names that the header has."""

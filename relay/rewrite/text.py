@@ -6,17 +6,18 @@ Reading is strict. A reader that guesses what a stray quote meant can swallow ro
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from relay.rewrite.dialect import Dialect
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes. What goes on for longer without a line end is no text of rows, and must not fill the memory."""
 
-_BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
+BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 
 _OTHER_KINDS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x1f\x8b", "a gzip file"),
@@ -43,53 +44,105 @@ class SourceRow:
 
     line: int
     cells: list[str]
-    unfinished: bool
+    unfinished: bool = False
 
 
-def read_rows(path: Path, delimiter: str, escape: str | None) -> Iterator[SourceRow]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file at which a line begins: how many bytes lie before it, and the line's number."""
+
+    offset: int = 0
+    line: int = 1
+
+
+def read_rows(path: Path, dialect: Dialect) -> Iterator[SourceRow]:
     """Yield the rows of a file; a blank line, or one that holds one empty cell, is not a row (rule S6).
 
     Raises:
         UnusableSource: what is read there is not text, or its quotes are not as CSV has them.
     """
     with path.open("rb") as file:
-        lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=True)
+        yield from RowReader(file, dialect)
+
+
+class RowReader:
+    """The rows of an open file from a place on.
+
+    Args:
+        file: the file; nobody else reads in it meanwhile.
+        dialect: how its cells are told apart.
+        place: where to begin, a line at which a row begins.
+    """
+
+    def __init__(self, file: BinaryIO, dialect: Dialect, place: Place = Place()) -> None:
+        file.seek(place.offset)
+        self._lines = _Lines(file, place)
+        self._rows = _csv_reader(self._lines, dialect)
+
+    @property
+    def place(self) -> Place | None:
+        """Where the next row begins; None where that is within a line, behind a carriage return alone."""
+        return self._lines.place
+
+    def __iter__(self) -> Iterator[SourceRow]:
         while True:
-            first = lines.upcoming
+            first = self._lines.upcoming
             try:
-                cells = next(reader, None)
+                cells = next(self._rows, None)
             except csv.Error:
-                raise _broken_quotes(first, ended=lines.ended) from None
+                raise _broken_quotes(first, ended=self._lines.ended) from None
             if cells is None:
                 return
-            if len(cells) > 1 or "".join(cells).strip():
-                yield SourceRow(first, cells, lines.unfinished)
+            if _is_row(cells):
+                yield SourceRow(first, cells, self._lines.unfinished)
+
+
+def read_line(line: str, dialect: Dialect) -> list[str] | None:
+    """Return the cells of one row without its line end, None where it is none; its quotes must be as CSV has them."""
+    cells = next(_csv_reader([line], dialect), [])
+    return cells if _is_row(cells) else None
+
+
+def _csv_reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    return csv.reader(
+        lines,
+        delimiter=dialect.delimiter,
+        escapechar=dialect.escape,
+        quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
+        strict=True,
+    )
+
+
+def _is_row(cells: list[str]) -> bool:
+    return len(cells) > 1 or bool("".join(cells).strip())
 
 
 class _Lines:
     """The lines of a file, decoded one at a time so that trouble has a line number.
 
     `upcoming` is the number of the line that comes next, `unfinished` whether the one handed out last has no end, and
-    `ended` whether there are no more.
+    `ended` whether there are no more. `place` is where it begins, None within a line.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, place: Place) -> None:
         self._file = file
-        self.upcoming = 1
+        self.upcoming = place.line
         self.unfinished = False
         self.ended = False
+        self.place: Place | None = place
 
     def __iter__(self) -> Iterator[str]:
+        offset = self._file.tell()
         while raw := self._file.readline(LONGEST_LINE + 1):
             number = self.upcoming
-            if number == 1:
-                raw = _without_mark(raw)
-            text = _decode(raw, number)
-            self.unfinished = not text.endswith(("\n", "\r"))
+            text = _decode(_without_mark(raw) if offset == 0 else raw, number)
             *pieces, text = _split_at_carriage_returns(text)
+            self.place = None
             yield from pieces
+            offset += len(raw)
             self.upcoming = number + 1
+            self.place = Place(offset, number + 1)
+            self.unfinished = not text.endswith(("\n", "\r"))
             yield text
         self.ended = True
 
@@ -99,7 +152,7 @@ def _without_mark(raw: bytes) -> bytes:
     for magic, kind in _OTHER_KINDS:
         if raw.startswith(magic):
             raise UnusableSource(Unusable.NOT_TEXT, f"it is {kind}; CSV text was expected", _SEND_TEXT)
-    return raw.removeprefix(_BYTE_ORDER_MARK)
+    return raw.removeprefix(BYTE_ORDER_MARK)
 
 
 def _decode(raw: bytes, number: int) -> str:

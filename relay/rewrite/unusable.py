@@ -30,6 +30,8 @@ class Unusable(StrEnum):
     NO_SEGMENT_COLUMN = "no_segment_column"
     AMBIGUOUS_SEGMENT_COLUMN = "ambiguous_segment_column"
     AMBIGUOUS_CONTROL_COLUMN = "ambiguous_control_column"
+    AMBIGUOUS_ROW_NUMBER_COLUMN = "ambiguous_row_number_column"
+    NO_SEGMENT_IN_PATH = "no_segment_in_path"
     NO_USABLE_SEGMENT = "no_usable_segment"
     TOO_MANY_SEGMENTS = "too_many_segments"
 

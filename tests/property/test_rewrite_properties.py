@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parts.canary import assert_no_person
 from parts.people import PHONE_FORMS, person
+from parts.reference import assert_same
 
 from relay.model import IdentifierKind, Report
 from relay.rewrite.email import judge_email
@@ -161,6 +162,14 @@ def rewritten(content: bytes, rules: Rules) -> Outcome:
         )
 
 
+def assert_the_same(content: bytes, rules: Rules, at_once: int) -> None:
+    """See that a file with this content becomes what it becomes row by row."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
+        path = Path(directory, "export.csv")
+        path.write_bytes(content)
+        assert_same([SourceFile(path, "/uploads/export.csv")], rules, Path(directory, "rewrite"), at_once=at_once)
+
+
 def sent(outcome: Outcome) -> list[tuple[str, str]]:
     """Every row of every draft."""
     return [
@@ -254,6 +263,31 @@ def test_whatever_comes_in_is_used_or_refused(content: bytes, kind: IdentifierKi
     except UnusableSource:
         return
     assert_accounted_for(outcome.report)
+
+
+@given(exports(), st.integers(16, 400), st.integers(0, 12), st.sampled_from(("format", "nanp", "valid")))
+def test_the_engine_gives_the_answer_of_the_reference_rules(
+    export: Export, at_once: int, missing: int, validation: str
+) -> None:
+    """Whole or cut off, in blocks of any size, an export becomes what it becomes row by row, byte for byte."""
+    phone = {**export.rules.phone.model_dump(), "validation": validation}
+    rules = Rules.model_validate({**export.rules.model_dump(), "phone": phone})
+    content = export.content()
+    assert_the_same(content[: len(content) - missing], rules, at_once)
+
+
+@given(
+    st.lists(st.sampled_from((*'ab12",;\t\n\r \\é', "\r\n", '""', ",", "\n", '"a"', "2125550100", "\0")), max_size=60),
+    st.sampled_from(({}, {"quotes": "none"}, {"escape": "\\"}, {"delimiter": ","}, {"header": "required"})),
+    st.integers(1, 64),
+)
+def test_the_engine_reads_any_text_as_the_csv_module_does(
+    pieces: list[str], source: dict[str, Any], at_once: int
+) -> None:
+    """Stray quotes, ragged rows, mixed line ends: the engine sees the rows that the reference reader sees."""
+    rules = Rules.model_validate({"identifier": "phone", "source": source})
+    for head in ("phone,segment_name\n", "2125550100,VIP\n"):
+        assert_the_same((head + "".join(pieces)).encode(), rules, at_once)
 
 
 @given(PHONE_LIKE, st.sampled_from(("reject", "drop")))

@@ -352,7 +352,7 @@ TestStore.settings = settings(max_examples=settings().max_examples // 4, statefu
 @pytest.mark.parametrize("seed", range(settings().max_examples // 10))
 def test_long_lives_stay_in_order(seed: int) -> None:
     """What holds for the short and simple lives that hypothesis prefers holds for long and mixed ones."""
-    random, machine = Random(seed), StoreMachine()  # noqa: S311  a test repeats itself
+    random, machine = Random(seed), StoreMachine()
     try:
         for _ in range(80):
             machine.something_happens(random)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from relay.rewrite.dialect import Dialect
 from relay.rewrite.layout import Column, Layout
 from relay.rewrite.row import RowJudge
 from relay.rewrite.rules import Rules
@@ -15,12 +16,11 @@ def judge_of(last: str, identifier: str = "phone", segments: tuple[str, ...] = (
     column = {name: Column(order.index(name), name, "name") for name in order}
     identifier_column = column.get("phone", Column(0, order[0], "content"))
     layout = Layout(
-        delimiter=",",
-        escape=None,
+        dialect=Dialect(","),
         has_header=True,
         names=tuple(order),
         identifier=identifier_column,
-        segment=column.get("segment_name"),
+        segment=(column["segment_name"],) if "segment_name" in column else (),
         control=column.get("is_control"),
     )
     judge = RowJudge(Rules.model_validate({"identifier": identifier}), layout)

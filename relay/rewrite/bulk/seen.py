@@ -1,0 +1,109 @@
+"""Who was there before: sets of keys that take whole arrays at once and keep the first of each key (rule S5).
+
+What a list keeps in memory is this alone, so it is small: ten-digit numbers are kept in four bytes each, and a table is
+between three and six eighths full. It grows in quarters, so that no copy of the whole is ever made.
+"""
+
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SMALLEST: Final = 1 << 6
+_FULL: Final = 0.75
+_QUARTERS: Final = 4
+_MOVED_AT_ONCE: Final = 1 << 16
+
+Keys = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+
+
+class Seen(Protocol):
+    """The keys that one segment has so far."""
+
+    def add(self, keys: Keys) -> Mask:
+        """Put keys in and say of each whether it is new: there neither before nor further ahead in `keys`."""
+
+
+class SeenNumbers:
+    """A set of numbers below 4 × 2^32 − 4, which all ten-digit ones are."""
+
+    def __init__(self) -> None:
+        self._quarters = [_Table(np.dtype(np.uint32)) for _ in range(_QUARTERS)]
+
+    def add(self, numbers: Keys) -> Mask:
+        """Put numbers in and say of each whether it is new: seen neither before nor further ahead in `numbers`."""
+        new = np.zeros(len(numbers), np.bool_)
+        quarter = (numbers & (_QUARTERS - 1)).astype(np.uint8)
+        # Nought marks a free place, so every key is one more than what it stands for.
+        keys = ((numbers >> 2) + 1).astype(np.uint32)
+        for number, table in enumerate(self._quarters):
+            rows = np.flatnonzero(quarter == number)
+            new[rows] = table.add(keys[rows])
+        return new
+
+
+class SeenHashes:
+    """A set of 64-bit hashes."""
+
+    def __init__(self) -> None:
+        self._table = _Table(np.dtype(np.uint64))
+
+    def add(self, hashes: Keys) -> Mask:
+        """Put hashes in and say of each whether it is new: seen neither before nor further ahead in `hashes`."""
+        return self._table.add(np.maximum(hashes, np.uint64(1)))
+
+
+class _Table:
+    """Open addressing with triangular probing over unsigned keys; 0 is a free place."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._bits = dtype.itemsize * 8
+        # The golden ratio of the key's range spreads neighbouring keys over the table (Fibonacci hashing).
+        self._spread = dtype.type(int(2**self._bits / 1.6180339887498949) | 1)
+        self._places: NDArray[Any] = np.zeros(_SMALLEST, dtype)
+        self._taken = 0
+
+    def add(self, keys: NDArray[Any]) -> Mask:
+        self._make_room(len(keys))
+        new = self._put(keys)
+        self._taken += int(np.count_nonzero(new))
+        return new
+
+    def _make_room(self, more: int) -> None:
+        """Grow so that all of the keys that come may be new."""
+        size = len(self._places)
+        while self._taken + more > _FULL * size:
+            size *= 2
+        if size > len(self._places):
+            kept = self._places[self._places != 0]
+            self._places = np.zeros(size, self._places.dtype)
+            for begin in range(0, len(kept), _MOVED_AT_ONCE):
+                self._put(kept[begin : begin + _MOVED_AT_ONCE])
+
+    def _put(self, keys: NDArray[Any]) -> Mask:
+        new = np.zeros(len(keys), np.bool_)
+        places, last = self._places, len(self._places) - 1
+        shift = self._places.dtype.type(self._bits - last.bit_length())
+        rows = np.arange(len(keys))
+        at = ((keys * self._spread) >> shift).astype(np.intp)
+        step = 0
+        while len(rows):
+            wanted = keys[rows]
+            found = places[at]
+            free = found == 0
+            if free.any():
+                # Of all rows that want one free place the first gets it: they leave their numbers there from the last
+                # to the first, and the one that is there in the end puts its key in the place of its number.
+                claims, claimed = rows[free][::-1], at[free][::-1]
+                places[claimed] = claims
+                won = places[claimed] == claims
+                winners = claims[won]
+                places[claimed[won]] = keys[winners]
+                new[winners] = True
+                found = places[at]
+            # A place that has the key already, by then or just now, ends the search; any other leads on to the next.
+            on = found != wanted
+            step += 1
+            rows, at = rows[on], (at[on] + step) & last
+        return new
