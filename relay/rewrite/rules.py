@@ -97,7 +97,9 @@ class SegmentRules(Settings):
             raise ValueError(f"the template cannot be read: {error}") from None
         names = [name for _, name, _, _ in parts if name is not None]
         if not names or not all(map(str.strip, names)) or any(spec or conversion for *_, spec, conversion in parts):
-            raise ValueError('a template names columns in braces and nothing else: "{campaign_name} {treatment_name}"')
+            raise ValueError(
+                'a template has the names of columns in braces, such as "{campaign_name} {treatment_name}"'
+            )
         return template
 
     @field_validator("pattern")
@@ -117,7 +119,7 @@ class SegmentRules(Settings):
     def _one_source(self) -> Self:
         given = [key for key in ("name", "template", "pattern") if getattr(self, key) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} both say where the name comes from; keep one of them")
+            raise ValueError(f"there is more than one source of the name: {' and '.join(given)}; keep one of them")
         return self
 
     @property

@@ -66,14 +66,15 @@ class RowNumbers:
         """
         if not self._tells:
             return
-        for name, part in self._parts:
-            if not part.is_whole():
-                raise _missing(name if len(self._parts) > 1 else "", part)
-        begin = 0
+        end = 0
         for name, part in sorted(self._parts, key=lambda it: it[1].lowest):
-            if part.lowest > max(begin, 1):
-                raise _missing(name if len(self._parts) > 1 else "", part)
-            begin = max(begin, part.highest + 1)
+            where = f"{name}: " if len(self._parts) > 1 else ""
+            if not part.is_whole():
+                raise _missing(where + _gap(part))
+            if part.lowest > max(end + 1, 1):
+                before = f"the rows before end at {end:,}" if end else "the first row is number 0 or 1"
+                raise _missing(f"{where}the rows are numbered from {part.lowest:,} on, but {before}")
+            end = max(end, part.highest)
 
 
 def _numbers(cells: Cells) -> NDArray[np.int64] | None:
@@ -92,12 +93,15 @@ def _numbers(cells: Cells) -> NDArray[np.int64] | None:
     return found
 
 
-def _missing(name: str, part: _Part) -> UnusableSource:
-    where = f"{name}: " if name else ""
+def _gap(part: _Part) -> str:
     line = f"; the first gap is before line {part.gap_at}" if part.gap_at is not None else ""
+    return f"the rows are numbered from {part.lowest:,} to {part.highest:,}, but there are {part.rows:,} of them{line}"
+
+
+def _missing(detail: str) -> UnusableSource:
     return UnusableSource(
         Unusable.TRUNCATED,
-        f"{where}the rows are numbered from {part.lowest:,} to {part.highest:,}, but there are {part.rows:,}{line}",
+        detail,
         "Rows are missing or doubled: have the export sent again, as a whole. If the column does not number the rows, "
         "set source.row_number_column to [].",
     )
