@@ -17,6 +17,7 @@ from relay.keys import load_host_keys
 from relay.landing.accounts import Accounts
 from relay.landing.filesystem import Disk, Root
 from relay.landing.operations import Custody, Operations
+from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession
 from relay.log import Event, emit
@@ -97,6 +98,7 @@ class LandingServer:
         self._landed = landed
         self._disk = disk
         self.floor = Floor(spool.free_bytes, settings.landing.min_free)
+        self._pace = Pace()
         self._rooms: dict[str, Room] = {}
         self._pool = ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="relay-landing")
         self._acceptors: list[asyncssh.SSHAcceptor] = []
@@ -195,10 +197,15 @@ class LandingServer:
             root = Root(self._spool.landing(account), self._spool.incoming(account), self._disk)
             self._sessions = {other for other in self._sessions if not other.ended} | {session}
             room = self._room(account)
-            return Operations(root, Custody(account, name, room, self._note, self._landed, lambda: self.stopping))
+            custody = Custody(account, name, room, self._note, self._landed, lambda: self.stopping)
+            return Operations(root, custody, background=self._pool.submit)
 
         session = SftpSession(
-            begin, self._pool, changed=self._changed.set, failed=lambda defect: _say_failed(account, name, defect)
+            begin,
+            self._pool,
+            self._pace,
+            changed=self._changed.set,
+            failed=lambda defect: _say_failed(account, name, defect),
         )
         return session
 

@@ -16,7 +16,7 @@ from relay.landing import codec
 from relay.landing.codec import Answer, Fields, OpenFlag, RefusedError, Status, Write
 from relay.landing.filesystem import Download, Listing, RemotePath, Root, os_error, remote_path, shown
 from relay.landing.room import NoRoomError, Room
-from relay.landing.upload import Upload
+from relay.landing.upload import Background, Upload
 from relay.log import Event, emit
 from relay.model import Fingerprint, Landing, RelayError
 
@@ -48,11 +48,17 @@ class Operations:
     """One session's open handles, and what can be done with them.
 
     `perform` and `end` block and are called in a thread, `write` is quick enough for the event loop.
+
+    Args:
+        root: the account's part of the disk.
+        custody: whose uploads these are.
+        background: has something done soon for which nobody waits.
     """
 
-    def __init__(self, root: Root, custody: Custody) -> None:
+    def __init__(self, root: Root, custody: Custody, *, background: Background) -> None:
         self._root = root
         self._custody = custody
+        self._background = background
         self._handles: dict[bytes, _Handle] = {}
         self._given_out = 0
 
@@ -157,7 +163,9 @@ class Operations:
             raise os_error(errno.ENOENT)
         self._admit(path)
         readable = bool(flags & OpenFlag.READ)
-        return Upload(self._root, self._custody.room, path, must_be_new=must_be_new, readable=readable)
+        return Upload(
+            self._root, self._custody.room, self._background, path, must_be_new=must_be_new, readable=readable
+        )
 
     def _admit(self, path: RemotePath) -> None:
         """See that there is room for a file or directory; that there is none, the operator should know (rule L8)."""

@@ -11,6 +11,7 @@ import asyncssh
 from relay.landing import codec, table
 from relay.landing.codec import Answer, BadMessageError, Fields, Inbox, Kind
 from relay.landing.operations import Operations
+from relay.landing.pace import Pace
 
 WINDOW: Final = 4 * 1024 * 1024
 """Bytes that a client may send ahead. More makes asyncssh slower, less makes far-away clients slower."""
@@ -28,6 +29,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     Args:
         begin: opens the client's files; called once, when the client has asked for SFTP.
         pool: where operations wait for the disk.
+        pace: whether writes have to wait for it, too.
         changed: called when an upload may have ended, and when the session has.
         failed: called with a defect that ended the session, or with what kept it from beginning.
     """
@@ -36,6 +38,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self,
         begin: Callable[[], Operations],
         pool: Executor,
+        pace: Pace,
         *,
         changed: Callable[[], None],
         failed: Callable[[BaseException], None],
@@ -43,6 +46,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self.ended = False
         self._begin = begin
         self._pool = pool
+        self._pace = pace
         self._changed = changed
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -154,8 +158,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _handle(self, packet: memoryview) -> None:
         kind = packet[0]
         if kind == Kind.WRITE and self._greeted:
-            write = codec.write_request(packet)
-            self._answer(write.request, self._operations.write(write))
+            self._write(packet)
             return
         fields = Fields(bytes(packet[1:]))
         number = fields.u32()
@@ -163,12 +166,25 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._greet(kind)
             return
         operation = table.find(kind, fields)
+        perform = partial(self._operations.perform, operation.run, fields)
         if operation.waits:
-            self._in_thread = True
-            done = self._loop.run_in_executor(self._pool, self._operations.perform, operation.run, fields)
-            done.add_done_callback(partial(self._done, number))
+            self._wait_for(number, perform)
         else:
-            self._answer(number, self._operations.perform(operation.run, fields))
+            self._answer(number, perform())
+
+    def _write(self, packet: memoryview) -> None:
+        """Do WRITE where it stops nobody else."""
+        if self._pace.is_slow:
+            write = codec.write_request(memoryview(bytes(packet)))  # the inbox goes on without it
+            self._wait_for(write.request, partial(self._pace.timed, self._operations.write, write))
+        else:
+            write = codec.write_request(packet)
+            self._answer(write.request, self._pace.timed(self._operations.write, write))
+
+    def _wait_for(self, request: int, perform: Callable[[], Answer]) -> None:
+        """Have an operation done in a thread."""
+        self._in_thread = True
+        self._loop.run_in_executor(self._pool, perform).add_done_callback(partial(self._done, request))
 
     def _greet(self, kind: int) -> None:
         """Answer INIT, the first packet of all; the version in it does not matter, ours is the lowest in use."""

@@ -15,6 +15,9 @@ from relay.model import Fingerprint
 WRITE_BACK_EVERY: Final = 8 * 1024 * 1024
 """So many bytes are left to the operating system's leisure at most; the rest is under way, and CLOSE stays short."""
 
+Background = Callable[[Callable[[], None]], object]
+"""Has something done soon for which nobody waits."""
+
 _MOST_ISLANDS: Final = 1024
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
@@ -25,17 +28,21 @@ class Upload:
     Args:
         root: the account's part of the disk.
         room: how much its account may still store.
+        background: where the disk is told to begin with what was written.
         path: where the file is to appear.
         must_be_new: a file that is there by then is not replaced.
         readable: the client may read what it wrote.
     """
 
-    def __init__(self, root: Root, room: Room, path: RemotePath, *, must_be_new: bool, readable: bool) -> None:
+    def __init__(
+        self, root: Root, room: Room, background: Background, path: RemotePath, *, must_be_new: bool, readable: bool
+    ) -> None:
         self.path = path
         self.readable = readable
         self.failure = ""
         self._root = root
         self._room = room
+        self._background = background
         self._must_be_new = must_be_new
         self._name = token_hex(16)
         self._descriptor = root.create_incoming(self._name)
@@ -43,6 +50,7 @@ class Upload:
         self._whole = 0
         self._islands: dict[int, int] = {}
         self._written_back = 0
+        self._is_writing_back = False
         # What the account's room was asked for: the size, also where the file was made shorter again.
         self._counted = 0
 
@@ -66,7 +74,7 @@ class Upload:
                 self._count(end)
             self._write_all(offset, payload)
             self._note_written(offset, end)
-            if self._whole - self._written_back >= WRITE_BACK_EVERY:
+            if self._whole - self._written_back >= WRITE_BACK_EVERY and not self._is_writing_back:
                 self._room.check_floor()
                 self._start_write_back()
         except BaseException as trouble:
@@ -99,9 +107,21 @@ class Upload:
                 self._whole = max(self._whole, self._islands.pop(start))
 
     def _start_write_back(self) -> None:
-        # On Linux this starts writing the dirty pages of the range, and does not wait for them.
-        os.posix_fadvise(self._descriptor, self._written_back, self._whole - self._written_back, os.POSIX_FADV_DONTNEED)
-        self._written_back = self._whole
+        begin, length = self._written_back, self._whole - self._written_back
+        # Its own descriptor: the upload may be over before the disk has a moment for it.
+        descriptor = os.dup(self._descriptor)
+
+        def write_back() -> None:
+            # On Linux this starts writing the dirty pages of the range. It does not wait for them, but it may for a
+            # place in the disk's queue.
+            try:
+                os.posix_fadvise(descriptor, begin, length, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+                self._is_writing_back = False
+
+        self._written_back, self._is_writing_back = self._whole, True
+        self._background(write_back)
 
     def truncate(self, size: int) -> None:
         """Set the size. What a larger size adds counts as never written."""

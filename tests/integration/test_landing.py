@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
@@ -181,6 +182,42 @@ def test_close_is_answered_when_the_disk_has_it_and_nobody_else_waits(tmp_path: 
         gate.opened.set()
         assert first.receive().status == 0
         assert zone.visible() == {"/uploads/list.csv": LIST}
+
+
+class Reluctant:
+    """A disk that hesitates over its first block, and takes `slow` ones only when it is told to."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def write(self, descriptor: int, payload: memoryview, offset: int) -> int:
+        """Write, sooner or later."""
+        if bytes(payload[:4]) == b"slow":
+            self.entered.set()
+            assert self.opened.wait(30)
+        elif bytes(payload[:5]) == b"first":
+            time.sleep(0.1)
+        return os.pwrite(descriptor, payload, offset)
+
+
+def test_a_disk_that_is_behind_stops_only_who_writes_to_it(tmp_path: Path) -> None:
+    """Once a write took noticeably long, the next ones wait in threads; other sessions go on."""
+    disk = Reluctant()
+    with LandingZone(tmp_path / "zone", disk=Disk(write=disk.write)) as zone, raw(zone) as one, raw(zone) as other:
+        handle = one.open(b"/uploads/slow.csv").handle
+        assert one.write(handle, 0, b"first block\n").status == 0
+        sent = [one.send(6, string(handle) + struct.pack(">Q", 12 + at) + string(b"slow block\n")) for at in (0, 11)]
+        assert disk.entered.wait(30)
+        upload(other, b"/uploads/list.csv", LIST)
+        assert other.ask(17, string(b"/uploads/list.csv")).kind == 105
+        disk.opened.set()
+        assert [one.receive().request for _ in sent] == sent
+        assert one.close(handle).status == 0
+        assert zone.visible() == {
+            "/uploads/slow.csv": b"first block\nslow block\nslow block\n",
+            "/uploads/list.csv": LIST,
+        }
 
 
 def test_answers_come_in_the_order_of_the_requests(zone: LandingZone) -> None:
@@ -484,7 +521,7 @@ def test_memory_is_bounded_while_a_fast_client_meets_a_slow_disk(tmp_path: Path)
     operations, block, pushed = 200, bytes(32768), 0
     with LandingZone(tmp_path / "zone", disk=Disk(sync=sync)) as zone, raw(zone) as client:
         handle = client.open(b"/uploads/list.csv").handle
-        client.channel.settimeout(0.5)
+        client.channel.settimeout(5)  # longer than any disk takes for one turn
         with suppress(TimeoutError):
             while pushed < 200 * MIB:
                 client.send(200, string(b"fsync@openssh.com") + string(handle))

@@ -48,6 +48,12 @@ class Sshd:
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
+    def pid(self) -> int:
+        """The process that listens."""
+        assert self._server is not None
+        return self._server.pid
+
+    @property
     def directory(self) -> str:
         """The directory that lists go to, as a client names it."""
         return str(self.uploads)
@@ -81,7 +87,7 @@ class Sshd:
         if os.geteuid() == 0:
             PRIVILEGE_SEPARATION.mkdir(exist_ok=True)
         for _ in range(5):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             if self._listens_on(port):
                 self.port = port
                 return
@@ -178,7 +184,8 @@ def _generate_key(path: Path) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

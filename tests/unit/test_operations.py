@@ -42,7 +42,7 @@ class Client:
             Floor(lambda: self.free, 1000),
         )
         custody = Custody("amperity", "s1", self.room, self._note, self._count, lambda: self.stopping)
-        self.operations = Operations(root, custody)
+        self.operations = Operations(root, custody, background=lambda work: work())
 
     def _note(self, landing: Landing) -> None:
         if self.full:

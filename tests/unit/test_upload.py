@@ -40,7 +40,7 @@ class Account:
         """Begin an upload."""
         root = Root(self.landing, self.incoming, self.disk)
         self._opened.callback(root.close)
-        upload = Upload(root, self.room, PATH, must_be_new=must_be_new, readable=readable)
+        upload = Upload(root, self.room, lambda work: work(), PATH, must_be_new=must_be_new, readable=readable)
         self._opened.callback(upload.discard)
         return upload
 
