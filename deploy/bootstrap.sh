@@ -60,8 +60,11 @@ chmod 755 "$policy"
 apt-get update -q </dev/null
 apt-get install -q -y --no-install-recommends "$@" </dev/null
 for package in "$@"; do
-    # The tests start an sshd of their own; the machine's stays as off as it was before.
-    if [ "$package" = openssh-server ]; then update-rc.d ssh disable </dev/null; fi
+    # The tests start servers of their own; the machine's stay as off as they were before.
+    case $package in
+        openssh-server) update-rc.d ssh disable </dev/null ;;
+        proftpd-core) update-rc.d proftpd disable </dev/null ;;
+    esac
 done
 AS_ROOT
         cat "$log" >&2

@@ -229,8 +229,12 @@ async def _log_in(settings: UpstreamSettings, credentials: _Credentials, client:
     try:
         # Names that are no UTF-8 are other people's, and no reason not to list the directory.
         return _Login(client, connection, await connection.start_sftp_client(path_errors="surrogateescape"))
-    except BaseException:
+    except BaseException as trouble:
+        lost = connection.is_closed()
         connection.close()
+        if lost and isinstance(trouble, asyncssh.ChannelOpenError):
+            # Said of a session that is refused, too; but here nobody was left to refuse it.
+            raise asyncssh.ConnectionLost("while the session was opened") from trouble
         raise
 
 

@@ -1,5 +1,6 @@
 """One list's way to its final name: staged, verified, published (rules U1 to U5, U8 and U9)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -127,7 +128,8 @@ class Publication:
     async def _by_renaming(self) -> Published:
         try:
             await self._stage()
-            return await self._rename()
+            taken = await self._verify()
+            return await self._rename() if taken is None else await self._recognise_late(taken)
         except UpstreamError as error:
             if error.permanence is Permanence.PERMANENT:
                 await self._directory.clear_away(self._upload.temporary_name)
@@ -136,16 +138,19 @@ class Publication:
             raise
 
     async def _stage(self) -> None:
-        """Write the list under its temporary name, and verify it."""
+        """Write the list under its temporary name."""
         file = await self._directory.open(self._upload.temporary_name, exclusive=False)
         await file.fill(self._upload.draft)
-        await self._verify()
 
-    async def _verify(self) -> None:
-        """See that the upstream kept all of the temporary file."""
-        size = await self._directory.size_of(self._upload.temporary_name)
+    async def _verify(self) -> int | None:
+        """See that the upstream kept all of the temporary file, and return what has the final name by now.
+
+        Most servers refuse to rename over a file, but not all do, so this is asked as late as can be (rule U4).
+        """
+        size, taken = await asyncio.gather(self._directory.size_of(self._upload.temporary_name), self.look())
         if size != self._upload.draft.size:
             raise UpstreamError(Reason.SIZE_DIFFERS, self._sizes(size))
+        return taken
 
     async def _rename(self) -> Published:
         self.unanswered = self._upload.temporary_name
@@ -185,10 +190,14 @@ class Publication:
             self.unanswered = None
             present = await self.look()
             if present is not None:
-                found = await self._recognise(present)
-                await self._directory.clear_away(self._upload.temporary_name)
-                return found
+                return await self._recognise_late(present)
         raise refusal
+
+    async def _recognise_late(self, present: int) -> Published:
+        """Judge a file that took the final name while this list was on its way."""
+        found = await self._recognise(present)
+        await self._directory.clear_away(self._upload.temporary_name)
+        return found
 
     async def _is_seen(self, *, otherwise: Reason) -> bool:
         """Say whether the list is there under its final name; if something else is, that is a failure.

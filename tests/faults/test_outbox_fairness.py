@@ -122,7 +122,7 @@ def test_an_outage_that_outlasts_a_list_ends_in_a_hold_and_not_in_a_late_list(be
 def test_a_session_that_has_ended_between_two_lists_costs_no_attempt(bench: Bench, tmp_path: Path) -> None:
     """The first look verifies the connection; where it is stale, a fresh one sends the list."""
     lists = [bench.plan(rows(number + 1), f"Segment {number}") for number in range(2)]
-    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("stat", skip=3),))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("stat", skip=4),))
     _send_all(bench, upstream, *lists, connections=1)
     assert upstream.sessions == 2
     assert [bench.now(it).attempts for it in lists] == [1, 1]

@@ -52,6 +52,7 @@ def test_the_requests_made_are_the_few_that_are_needed(tmp_path: Path, publish: 
         ("open", TEMPORARY),
         ("close", TEMPORARY),
         ("stat", TEMPORARY),
+        ("stat", NAME),
         ("rename", NAME),
         ("stat", NAME),
     ]
@@ -177,7 +178,7 @@ def test_a_refusal_before_the_rename_leaves_no_final_name(tmp_path: Path, fault:
 
 def test_that_the_last_look_is_refused_takes_nothing_back(tmp_path: Path) -> None:
     """The server confirmed the rename: the list is sent, only not verified."""
-    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("stat", FX_PERMISSION_DENIED, skip=2),))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (refuse("stat", FX_PERMISSION_DENIED, skip=3),))
     assert not _receipt(upstream, an_upload(tmp_path, LIST)).verified
     assert upstream.received() == {NAME: LIST}
 
