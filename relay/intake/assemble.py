@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from secrets import token_hex
+from typing import Final
 
 from relay import naming
 from relay.config import Config, RouteSettings
@@ -20,7 +22,10 @@ from relay.model import Arrival, ArrivalState, Export, Landing, NewExport
 from relay.spool import LandedFile, Spool, VanishedError, hash_file
 from relay.store import Store
 
-_QUIET_WITHOUT_ROUTE = timedelta(seconds=60)
+_QUIET_WITHOUT_ROUTE: Final = timedelta(seconds=60)
+_PATHS_REMEMBERED: Final = 1 << 17
+
+_RouteFor = Callable[[str, str], RouteSettings | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +40,24 @@ class Assembler:
     """Turns landed files into exports."""
 
     def __init__(self, config: Config, spool: Spool, store: Store, *, now: Callable[[], datetime]) -> None:
-        self._config = config
         self._spool = spool
         self._store = store
         self._now = now
+        self.reload(config)
 
     def reload(self, config: Config) -> None:
         """Use `config` from the next scan on."""
-        self._config = config
+        # Files wait and are looked at again and again, thousands of them with a directory's export.
+        self._settings = config, lru_cache(maxsize=_PATHS_REMEMBERED)(config.route_for)
 
     def scan(self) -> Scan:
         """Look through every account's landing zone once. Blocks: call it in a thread."""
         due: list[datetime] = []
-        config = self._config
+        config, route_for = self._settings
         received = [
             export_id
             for account in config.accounts
-            for export_id in _AccountScan(account, config, self._spool, self._store, self._now, due).run()
+            for export_id in _AccountScan(account, config, route_for, self._spool, self._store, self._now, due).run()
         ]
         return Scan(tuple(received), min(due, default=None))
 
@@ -63,6 +69,7 @@ class _AccountScan:
         self,
         account: str,
         config: Config,
+        route_for: _RouteFor,
         spool: Spool,
         store: Store,
         now: Callable[[], datetime],
@@ -70,6 +77,7 @@ class _AccountScan:
     ) -> None:
         self._account = account
         self._config = config
+        self._route_for = route_for
         self._spool = spool
         self._store = store
         self._now = now
@@ -90,7 +98,7 @@ class _AccountScan:
         landed = list(self._landed())
         grounds: dict[Group, Ground] = {}
         for arrival in (it for it in landed if role_of(it.path) is Role.PART):
-            route = self._config.route_for(self._account, arrival.path)
+            route = self._route_for(self._account, arrival.path)
             if route is not None and route.source.gathers:
                 group = _group(route, arrival.path)
                 grounds.setdefault(group, Ground(group)).parts.append(arrival)
@@ -174,9 +182,8 @@ class _AccountScan:
         marking = Marking(grounds.values(), markers)
         gatherer = Gatherer(self._spool, self._store, self._config, now=self._now)
         for group, ground in grounds.items():
-            last_marked_by = marking.claimed_with(group)
             outcome = gatherer.look(
-                ground, waiting.get(group), earlier=earlier, busy_at=self._busy_at, marker_ids=last_marked_by
+                ground, waiting.get(group), earlier=earlier, busy_at=self._busy_at, markers=marking.claimed_with(group)
             )
             if isinstance(outcome, datetime):
                 self._due.append(outcome)
@@ -197,7 +204,7 @@ class _AccountScan:
         return self._config.landing.settle if arrival.confirmed else timedelta()
 
     def _quiet(self, path: str) -> timedelta:
-        route = self._config.route_for(self._account, path)
+        route = self._route_for(self._account, path)
         return route.source.quiet if route is not None else _QUIET_WITHOUT_ROUTE
 
 

@@ -54,7 +54,7 @@ class Gatherer:
         *,
         earlier: Iterable[Arrival],
         busy_at: datetime | None,
-        marker_ids: Sequence[int],
+        markers: Sequence[Arrival],
     ) -> str | datetime | None:
         """See how an export stands, and take it if its time has come.
 
@@ -63,7 +63,7 @@ class Gatherer:
             export: its row, None if there is none yet.
             earlier: arrivals that their clients replaced, renamed or removed.
             busy_at: when something that may become one of its files was last written to.
-            marker_ids: the markers that it claims when it is taken.
+            markers: the markers that it claims when it is taken.
 
         Returns:
             Its id if it was taken, else when to look at it again; None where it changed meanwhile.
@@ -79,7 +79,7 @@ class Gatherer:
         if it.due_at > self._now() and not export.as_whole:
             self._note(export, ground, it)
             return it.due_at
-        return self._take(export, ground, marker_ids, None if export.as_whole else _why(ground, it, route))
+        return self._take(export, ground, markers, None if export.as_whole else _why(ground, it, route))
 
     def _begin(self, ground: Ground) -> Export:
         first = min(ground.parts, key=lambda part: (part.landed_at, part.id))
@@ -120,14 +120,14 @@ class Gatherer:
         return added - removed
 
     def _note(self, export: Export, ground: Ground, it: Prospect) -> None:
-        new = [part.id for part in ground.parts if part.export_id != export.id]
+        new = [part for part in ground.parts if part.export_id != export.id]
         detail = "; ".join((_described(ground), *it.lacks))
         if new or (detail, it.due_at) != (export.detail, export.waits_until):
             with suppress(IllegalTransitionError):  # A person discarded it at this moment.
                 self._store.gathered(export.id, new, detail=detail, waits_until=it.due_at, now=self._now())
 
     def _take(
-        self, export: Export, ground: Ground, marker_ids: Sequence[int], lacks: tuple[str, str] | None
+        self, export: Export, ground: Ground, markers: Sequence[Arrival], lacks: tuple[str, str] | None
     ) -> str | None:
         parts = sorted(ground.parts, key=lambda part: naming.natural_order(part.path))
         directory = self._spool.export(export.route, export.id)
@@ -138,8 +138,8 @@ class Gatherer:
         try:
             self._store.complete(
                 export.id,
-                [part.id for part in parts],
-                marker_ids,
+                parts,
+                markers,
                 source_bytes=sum(path.stat().st_size for path in taken),
                 source_sha256=_hash_of_all(taken),
                 now=self._now(),

@@ -31,11 +31,11 @@ class Marking:
         self._unclaimed: dict[int, int] = {}
         self._strays = [marker for marker in markers if not self._place(marker)]
 
-    def claimed_with(self, group: Group) -> list[int]:
+    def claimed_with(self, group: Group) -> list[Arrival]:
         """Return the markers that are claimed when this export is taken: those that mark no other one that waits."""
         ground = self._grounds[group]
         markers = [*(end for end, _ in ground.ends), *ground.beside]
-        return [marker.id for marker in markers if self._unclaimed[marker.id] == 1]
+        return [marker for marker in markers if self._unclaimed[marker.id] == 1]
 
     def taken(self, group: Group) -> None:
         """Note that this export was taken."""
@@ -81,14 +81,14 @@ class Strays:
         route = self._route(marker)
         owner = self._owner(marker, route)
         if owner is not None and owner.export_id is not None and (route is None or route.source.complete != "done"):
-            self._store.attach(marker.id, owner.export_id, self._now())
+            self._store.attach(marker, owner.export_id, self._now())
             return None
         # The file that it marks may come after it: the marker of the next run, if there was one before.
         wait = _PATIENCE_WITHOUT_ROUTE if route is None else route.source.wait
         if marker.landed_at + wait > self._now():
             return marker.landed_at + wait
         if owner is not None and owner.export_id is not None:
-            self._store.attach(marker.id, owner.export_id, self._now())
+            self._store.attach(marker, owner.export_id, self._now())
         else:
             hint = f"it holds no list, so nothing is lost; no file that it marks came within {format_duration(wait)}"
             self._store.ignore(marker.id, hint, self._now())

@@ -41,13 +41,14 @@ class LandedFile:
 
 def files_below(root: Path) -> Iterator[LandedFile]:
     """Go through the regular files below `root`, which is `/` in their paths; no link is followed."""
-    for directory, _, names, descriptor in os.fwalk(root):
+    top = str(root)
+    for directory, _, names, descriptor in os.fwalk(top):
+        above = directory.removeprefix(top)
         for name in sorted(names):
             with suppress(FileNotFoundError):
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
-                    path = "/" / (Path(directory) / name).relative_to(root)
-                    yield LandedFile(str(path), _fingerprint(status), status.st_size, _changed_at(status))
+                    yield LandedFile(f"{above}/{name}", _fingerprint(status), status.st_size, _changed_at(status))
 
 
 def link(root: Path, path: str, fingerprint: Fingerprint, to: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from relay.lifecycle import ArrivalEvent
 from relay.log import Event
@@ -77,8 +77,11 @@ class ArrivalVerbs(Verbs):
 
     def cleared(self, arrival_ids: Collection[int], now: datetime) -> None:
         """Note that the files of these arrivals have left the landing zone's view (rule R3)."""
+        if not arrival_ids:
+            return
+        gone = update(arrivals).where(arrivals.c.id == bindparam("this_id")).values(cleared_at=now)
         with self._database.writing() as connection:
-            connection.execute(update(arrivals).where(arrivals.c.id.in_(arrival_ids)).values(cleared_at=now))
+            connection.execute(gone, [{"this_id": it} for it in arrival_ids])
 
     def _in_order_of_landing(self, account: str) -> list[Arrival]:
         query = (

@@ -6,15 +6,15 @@ Until then its files are `landed`, with its id: their client may still replace, 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from relay.lifecycle import ArrivalEvent, ExportEvent, IllegalTransitionError
 from relay.log import Event
-from relay.model import ArrivalState, Export, ExportState, NewExport
+from relay.model import Arrival, ArrivalState, Export, ExportState, NewExport
 from relay.store.arrivals import the_arrival
 from relay.store.journal import Transaction
-from relay.store.moves import facts_of_export, move_arrival, move_export
-from relay.store.rows import export_of
+from relay.store.moves import claim_arrivals, facts_of_export, move_arrival, move_export
+from relay.store.rows import arrival_of, export_of
 from relay.store.schema import arrivals, exports
 from relay.store.verbs import Verbs, the_export
 
@@ -42,26 +42,26 @@ class GatheringVerbs(Verbs):
             return list(connection.scalars(said))
 
     def gathered(
-        self, export_id: str, arrival_ids: Collection[int], *, detail: str, waits_until: datetime, now: datetime
+        self, export_id: str, new: Collection[Arrival], *, detail: str, waits_until: datetime, now: datetime
     ) -> None:
-        """Note what an export that waits for files has: new ones by their number, and in words what it lacks.
+        """Note what an export that waits for files has: new ones, and in words what it has and lacks.
 
         Raises:
             IllegalTransitionError: it does not wait any more.
         """
         noted = update(exports).where(exports.c.id == export_id, exports.c.state == ExportState.GATHERING)
-        joined = update(arrivals).where(arrivals.c.id.in_(arrival_ids), arrivals.c.state == ArrivalState.LANDED)
+        joined = update(arrivals).where(arrivals.c.id == bindparam("this_id"), arrivals.c.state == ArrivalState.LANDED)
         with self._database.transaction(now) as transaction:
             if transaction.run(noted.values(detail=detail, waits_until=waits_until)).rowcount != 1:
                 raise IllegalTransitionError(f"{export_id} does not wait for files")
-            if arrival_ids:
-                transaction.run(joined.values(export_id=export_id))
+            if new:
+                transaction.run(joined.values(export_id=export_id), [{"this_id": it.id} for it in new])
 
     def complete(
         self,
         export_id: str,
-        part_ids: Sequence[int],
-        marker_ids: Collection[int],
+        parts: Sequence[Arrival],
+        markers: Collection[Arrival],
         *,
         source_bytes: int,
         source_sha256: str,
@@ -72,8 +72,8 @@ class GatheringVerbs(Verbs):
 
         Args:
             export_id: the export.
-            part_ids: the arrivals that are its parts.
-            marker_ids: the arrivals that are its end markers.
+            parts: the files that are its parts.
+            markers: its end markers.
             source_bytes: the size of all parts.
             source_sha256: the hash of all parts.
             now: the instant.
@@ -88,10 +88,13 @@ class GatheringVerbs(Verbs):
             event, why = ExportEvent.QUARANTINED, {**why, "reason": INCOMPLETE, "detail": lacks[0], "hint": lacks[1]}
         with self._database.transaction(now) as transaction:
             export = the_export(transaction, export_id)
-            taken = move_export(transaction, export, event, facts={"parts": len(part_ids)}, **columns, **why)
-            claim_parts(transaction, taken, part_ids)
-            for marker_id in marker_ids:
-                _claim(transaction, taken, marker_id, part=None)
+            taken = move_export(transaction, export, event, facts={"parts": len(parts)}, **columns, **why)
+            claim_arrivals(
+                transaction,
+                [*_numbered(parts), *((it, None) for it in markers)],
+                route=export.route,
+                export_id=export_id,
+            )
             return taken
 
     def withdraw_export(self, export_id: str, now: datetime) -> None:
@@ -104,14 +107,15 @@ class GatheringVerbs(Verbs):
             export = the_export(transaction, export_id)
             move_export(transaction, export, ExportEvent.WITHDRAWN, reason="withdrawn", detail=None, waits_until=None)
 
-    def attach(self, marker_id: int, export_id: str, now: datetime) -> None:
+    def attach(self, marker: Arrival, export_id: str, now: datetime) -> None:
         """Note that an end marker belongs to an export that is there already.
 
         Raises:
             IllegalTransitionError: the marker is not `landed`.
         """
         with self._database.transaction(now) as transaction:
-            _claim(transaction, the_export(transaction, export_id), marker_id, part=None)
+            export = the_export(transaction, export_id)
+            claim_arrivals(transaction, [(marker, None)], route=export.route, export_id=export_id)
 
     def ignore(self, arrival_id: int, hint: str, now: datetime) -> None:
         """Note that an end marker, or the like, belongs to no export.
@@ -150,16 +154,16 @@ def bear_export(transaction: Transaction, new: NewExport, state: ExportState, **
 
 def claim_parts(transaction: Transaction, export: Export, part_ids: Sequence[int]) -> None:
     """Claim the parts of an export, in their order."""
-    for part, arrival_id in enumerate(part_ids, start=1):
-        _claim(transaction, export, arrival_id, part)
+    parts = [the_arrival(transaction, it) for it in part_ids]
+    claim_arrivals(transaction, _numbered(parts), route=export.route, export_id=export.id)
 
 
 def claim_all_gathered(transaction: Transaction, export: Export) -> None:
     """Claim what an export has gathered that is given up: it is part of no other one."""
-    gathered = select(arrivals.c.id).where(arrivals.c.export_id == export.id, arrivals.c.state == ArrivalState.LANDED)
-    claim_parts(transaction, export, list(transaction.run(gathered.order_by(arrivals.c.id)).scalars()))
+    gathered = select(arrivals).where(arrivals.c.export_id == export.id, arrivals.c.state == ArrivalState.LANDED)
+    parts = [arrival_of(row) for row in transaction.run(gathered.order_by(arrivals.c.id)).mappings()]
+    claim_arrivals(transaction, _numbered(parts), route=export.route, export_id=export.id)
 
 
-def _claim(transaction: Transaction, export: Export, arrival_id: int, part: int | None) -> None:
-    arrival = the_arrival(transaction, arrival_id)
-    move_arrival(transaction, arrival, ArrivalEvent.CLAIMED, route=export.route, export_id=export.id, part=part)
+def _numbered(parts: Sequence[Arrival]) -> list[tuple[Arrival, int | None]]:
+    return [(it, part) for part, it in enumerate(parts, start=1)]

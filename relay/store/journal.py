@@ -4,7 +4,7 @@ So the table is both what `relay show` tells and an outbox: the daemon writes on
 an operator's command did in another process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -43,17 +43,26 @@ class Transaction:
         Raises:
             KeyError: a field that every line of this event has is not among `facts`.
         """
-        self.run(
-            insert(transitions).values(
-                event=event.value,
-                subject=subject,
-                from_state=from_state,
-                to_state=facts["state"],
-                at=self.now,
-                fields=_fields(event, facts),
-            )
-        )
-        self.recorded += 1
+        self.record_all(event, [(subject, from_state, facts)])
+
+    def record_all(
+        self, event: Event, happened: Sequence[tuple[str, StrEnum | str | None, Mapping[str, object]]]
+    ) -> None:
+        """Write a row of history for each subject that the same event happened to; see `record`."""
+        rows = [
+            {
+                "event": event.value,
+                "subject": subject,
+                "from_state": from_state,
+                "to_state": facts["state"],
+                "at": self.now,
+                "fields": _fields(event, facts),
+            }
+            for subject, from_state, facts in happened
+        ]
+        if rows:
+            self.run(insert(transitions), rows)
+        self.recorded += len(rows)
 
 
 def subject_of_arrival(arrival_id: int) -> str:

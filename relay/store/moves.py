@@ -3,10 +3,11 @@
 Every verb that moves an arrival, an export or a delivery does it through here.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from sqlalchemy import Table, insert, update
+from sqlalchemy import Table, bindparam, insert, update
 
 from relay.lifecycle import (
     ARRIVAL,
@@ -20,7 +21,7 @@ from relay.lifecycle import (
     next_state,
 )
 from relay.log import Event
-from relay.model import Arrival, Delivery, DeliveryState, Export
+from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export
 from relay.store.journal import Transaction, subject_of_arrival
 from relay.store.rows import columns_of_delivery
 from relay.store.schema import arrivals, deliveries, exports
@@ -52,6 +53,39 @@ def move_arrival(
     facts = facts_of_arrival(moved) | {"route": route, "hint": columns.get("hint")}
     transaction.record(_ARRIVAL_LINES[event], subject_of_arrival(arrival.id), arrival.state, facts)
     return moved
+
+
+def claim_arrivals(
+    transaction: Transaction, claimed: Sequence[tuple[Arrival, int | None]], *, route: str, export_id: str
+) -> None:
+    """Make landed files the parts, or with None in place of a number the end markers, of an export.
+
+    There may be thousands, and nobody else can write meanwhile: so all at once.
+
+    Raises:
+        IllegalTransitionError: one is not `landed`, or no longer.
+    """
+    if not claimed:
+        return
+    moved = [
+        replace(it, state=next_state(ARRIVAL, it.state, ArrivalEvent.CLAIMED), export_id=export_id, part=part)
+        for it, part in claimed
+    ]
+    swapped = transaction.run(
+        update(arrivals)
+        .where(arrivals.c.id == bindparam("this_id"), arrivals.c.state == ArrivalState.LANDED)
+        .values(state=ArrivalState.CLAIMED, export_id=export_id, part=bindparam("this_part")),
+        [{"this_id": it.id, "this_part": it.part} for it in moved],
+    )
+    if swapped.rowcount != len(moved):
+        raise IllegalTransitionError(f"a file of {export_id} is no longer {ArrivalState.LANDED}")
+    transaction.record_all(
+        Event.ARRIVAL_CLAIMED,
+        [
+            (subject_of_arrival(it.id), ArrivalState.LANDED, facts_of_arrival(it) | {"route": route, "hint": None})
+            for it in moved
+        ],
+    )
 
 
 def move_export(

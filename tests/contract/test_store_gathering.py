@@ -8,7 +8,7 @@ import pytest
 from parts.books import PERSON, Books
 
 from relay.lifecycle import IllegalTransitionError
-from relay.model import ArrivalState, ExportState, RelayError
+from relay.model import Arrival, ArrivalState, ExportState, RelayError
 
 
 @pytest.fixture
@@ -18,16 +18,16 @@ def books(tmp_path: Path) -> Iterator[Books]:
         yield books
 
 
-def note(books: Books, export_id: str, *arrival_ids: int) -> None:
+def note(books: Books, export_id: str, *arrivals: Arrival) -> None:
     """Note that files wait with an export."""
     until = books.now + timedelta(hours=2)
-    books.store.gathered(export_id, arrival_ids, detail="2 files", waits_until=until, now=books.now)
+    books.store.gathered(export_id, arrivals, detail="2 files", waits_until=until, now=books.now)
 
 
 def test_files_wait_with_an_export_before_they_are_its_parts(books: Books) -> None:
     """They keep the state in which their client may still replace them (rule C2)."""
     export, first, second = books.gather(), books.land(), books.land()
-    note(books, export.id, first.id, second.id)
+    note(books, export.id, first, second)
     waiting = books.store.arrivals(export_id=export.id)
     assert [(it.state, it.part) for it in waiting] == [(ArrivalState.LANDED, None)] * 2
     assert books.store.received_exports() == []
@@ -41,7 +41,7 @@ def test_completion_claims_parts_in_their_order_and_markers_as_none(books: Books
     export, first, second, marker = books.gather(), books.land(), books.land(), books.land()
     books.wait()
     taken = books.store.complete(
-        export.id, [second.id, first.id], [marker.id], source_bytes=240, source_sha256="abc", now=books.now
+        export.id, [second, first], [marker], source_bytes=240, source_sha256="abc", now=books.now
     )
     assert (taken.state, taken.source_bytes, taken.source_sha256) == (ExportState.RECEIVED, 240, "abc")
     assert taken.received_at == books.now
@@ -56,7 +56,7 @@ def test_what_is_given_up_is_quarantined_with_its_parts(books: Books) -> None:
     export, part = books.gather(), books.land()
     books.store.complete(
         export.id,
-        [part.id],
+        [part],
         [],
         source_bytes=120,
         source_sha256="abc",
@@ -79,7 +79,7 @@ def test_an_arrival_that_is_gone_undoes_the_completion(books: Books) -> None:
     export, part, gone = books.gather(), books.land(), books.land()
     books.store.withdraw(gone.id, books.now)
     with pytest.raises(IllegalTransitionError):
-        books.store.complete(export.id, [part.id, gone.id], [], source_bytes=240, source_sha256="abc", now=books.now)
+        books.store.complete(export.id, [part, gone], [], source_bytes=240, source_sha256="abc", now=books.now)
     assert [it.state for it in books.store.exports()] == [ExportState.GATHERING]
     assert books.store.arrivals(state=ArrivalState.LANDED) == [part]
 
@@ -87,12 +87,12 @@ def test_an_arrival_that_is_gone_undoes_the_completion(books: Books) -> None:
 def test_a_discarded_export_takes_its_files_with_it(books: Books) -> None:
     """They become its parts, so that no other export begins with them, and nothing can be added any more."""
     export, part = books.gather(), books.land()
-    note(books, export.id, part.id)
+    note(books, export.id, part)
     assert books.discard(export).state is ExportState.DISCARDED
     (claimed,) = books.store.arrivals(export_id=export.id)
     assert claimed.state is ArrivalState.CLAIMED
     with pytest.raises(IllegalTransitionError):
-        note(books, export.id, books.land().id)
+        note(books, export.id, books.land())
     with pytest.raises(IllegalTransitionError):
         books.store.complete(export.id, [], [], source_bytes=0, source_sha256="", now=books.now)
 
@@ -115,7 +115,7 @@ def test_what_was_given_up_is_rewritten_when_a_person_says_that_it_is_whole(book
     """It becomes an ordinary received export (rule C8)."""
     export, part = books.gather(), books.land()
     books.store.complete(
-        export.id, [part.id], [], source_bytes=1, source_sha256="abc", now=books.now, lacks=("a gap", "see")
+        export.id, [part], [], source_bytes=1, source_sha256="abc", now=books.now, lacks=("a gap", "see")
     )
     with pytest.raises(RelayError, match="a gap"):
         books.requeue(export)
@@ -135,6 +135,6 @@ def test_a_quarantine_for_another_reason_asks_for_no_such_word(books: Books) -> 
 def test_a_marker_is_given_to_an_export_that_is_there(books: Books) -> None:
     """It is claimed, and is none of its parts."""
     export, marker = books.receive(), books.land()
-    books.store.attach(marker.id, export.id, books.now)
+    books.store.attach(marker, export.id, books.now)
     claimed = next(it for it in books.store.arrivals(export_id=export.id) if it.id == marker.id)
     assert (claimed.state, claimed.part) == (ArrivalState.CLAIMED, None)

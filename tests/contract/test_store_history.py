@@ -40,7 +40,7 @@ def _arrivals_and_exports(books: Books) -> None:
     books.store.unroute(books.land().id, "add a route", books.now)
     books.store.ignore(books.land().id, "it holds no list", books.now)
     books.store.complete(
-        books.gather().id, [books.land().id], [books.land().id], source_bytes=120, source_sha256="a", now=books.now
+        books.gather().id, [books.land()], [books.land()], source_bytes=120, source_sha256="a", now=books.now
     )
     books.store.withdraw_export(books.gather().id, books.now)
     for verb in (books.requeue, books.discard):

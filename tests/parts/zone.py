@@ -2,7 +2,9 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from relay.config import Config
@@ -32,7 +34,10 @@ class Zone:
         self.config = configuration(directory, path=path, **source)
         self.spool = Spool(directory)
         self.spool.prepare([ACCOUNT])
+        if not self.spool.database.exists():
+            self.spool.database.write_bytes(_empty_database())
         self.store = Store.open(self.spool.database)
+        self.looks_until_kill: int | None = None
         self.assembler = self._assembler()
 
     def __enter__(self) -> Self:
@@ -43,6 +48,7 @@ class Zone:
 
     def restart(self, **source: Any) -> None:
         """Close everything and open it again, as a kill and a start do; `source` changes the route's settings."""
+        self.looks_until_kill = None
         self.store.close()
         if source:
             self.config = configuration(self.directory, **source)
@@ -118,7 +124,28 @@ class Zone:
         return {it.path: it.state for it in self.store.arrivals()}
 
     def _assembler(self) -> Assembler:
-        return Assembler(self.config, self.spool, self.store, now=lambda: self.now)
+        return Assembler(self.config, self.spool, self.store, now=self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> datetime:
+        """Tell intake the time, which it wants before everything that it does, or have it killed there."""
+        if self.looks_until_kill is not None:
+            self.looks_until_kill -= 1
+            if self.looks_until_kill < 0:
+                raise KilledError
+        return self.now
+
+
+class KilledError(Exception):
+    """The scan ends here, as by a kill."""
+
+
+@cache
+def _empty_database() -> bytes:
+    """The bytes of a migrated database, so that not every zone has to migrate one."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "relay.db"
+        Store.open(path).close()
+        return path.read_bytes()
 
 
 def configuration(directory: Path, *, path: str = "/uploads/**", **source: Any) -> Config:
