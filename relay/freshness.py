@@ -1,7 +1,7 @@
 """Whether a route's lists went out in time: pure arithmetic of dates, deadlines and verdicts.
 
 A list is expected once a date, by a time of the route's clock on the wall. The verdict of a date begins at that moment
-and can only get better by a list that is sent, or worse by the end of the grace (rule F2).
+and can only get better by a list that is sent, or worse by the end of the grace (rule W2).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Expectation:
     segments: Sequence[str] = ()
 
     def deadline(self, day: date) -> datetime:
-        """Return the instant by which the lists of `day` are expected (rule F1).
+        """Return the instant by which the lists of `day` are expected (rule W1).
 
         A time that a clock change leaves out counts as if the clock had not been changed; of one that comes twice, the
         first counts. So each date has exactly one deadline.

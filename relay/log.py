@@ -65,6 +65,7 @@ class Event(StrEnum):
     DELIVERY_RECOVERED = "delivery.recovered"
     DELIVERY_FAILED = "delivery.failed"
     DELIVERY_REQUEUED = "delivery.requeued"
+    DELIVERY_RESTORED = "delivery.restored"
     DELIVERY_SUPERSEDED = "delivery.superseded"
     DELIVERY_DUPLICATED = "delivery.duplicated"
     DELIVERY_DISCARDED = "delivery.discarded"
@@ -268,6 +269,9 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.DELIVERY_REQUEUED: _entry(
         "info", "a person has a failed list tried again", _DELIVERY + " operator remote_name", "reason"
+    ),
+    Event.DELIVERY_RESTORED: _entry(
+        "info", "a person has an earlier list sent again", _DELIVERY + " operator remote_name other", "reason"
     ),
     Event.DELIVERY_SUPERSEDED: _entry("info", "a newer list of the segment took its place", _DELIVERY + " other"),
     Event.DELIVERY_DUPLICATED: _entry(

@@ -68,7 +68,7 @@ class DeliveryState(StrEnum):
 
 
 class Freshness(StrEnum):
-    """Whether what was expected by a time had gone out by then, or by the end of its grace (rule F2)."""
+    """Whether what was expected by a time had gone out by then, or by the end of its grace (rule W2)."""
 
     OK = "ok"
     LATE = "late"

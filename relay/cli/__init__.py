@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "discard": Entry("decide", "discard", "Give up a list or a quarantined export for good."),
     "requeue": Entry("decide", "requeue", "Try a failed list or a quarantined export again."),
     "resume": Entry("resume", "resume", "Send to a suspended upstream again."),
+    "restore": Entry("restore", "restore", "Send a segment's earlier list again."),
     "hash-password": Entry("hash_password", "hash_password", "Hash a password for an account."),
     "events": Entry("events", "events", "List every event that the log can hold."),
 }

@@ -170,7 +170,7 @@ def _route_of(store: "Store", loaded: "Config", it: str) -> "RouteSettings":
 
 
 def operator() -> str:
-    """Who decides: the person behind sudo where the command runs as the service's user."""
+    """Return who decides: the person behind sudo where the command runs as the service's user."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 

@@ -104,7 +104,7 @@ def _print_route(route: RouteStanding, config: Path) -> None:
 
 
 def _freshness(route: RouteStanding) -> str | None:
-    """Say whether what was expected by now has gone out (rule F2), or nothing where nothing is expected."""
+    """Say whether what was expected by now has gone out (rule W2), or nothing where nothing is expected."""
     if route.settings is None or route.settings.expect_by is None:
         return None
     expected = f"expected by {route.settings.expect_by:%H:%M}"

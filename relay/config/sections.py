@@ -35,6 +35,7 @@ from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, Sou
 from relay.settings import Duration, Settings, Size, TimeOfDay
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
+LONGEST_RESTORE_AGE: Final = timedelta(days=400)
 LONGEST_GRACE: Final = timedelta(hours=12)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
 LONGEST_WAIT: Final = timedelta(hours=12)
@@ -213,11 +214,13 @@ class RouteSettings(NamedSettings):
     """The IANA time zone in which a list's date is told (rule D2)."""
     stale_after: Annotated[Duration, at_most(LONGEST_STALE_AFTER)] = timedelta(hours=48)
     """How long after its landing a list that is still unsent is held for a person (rule G8)."""
+    max_restore_age: Annotated[Duration, at_most(LONGEST_RESTORE_AGE)] = timedelta(days=7)
+    """How long ago a list may have been sent that `relay restore` sends again without being told that it is old."""
     expect_by: TimeOfDay | None = None
-    """The time of day in `timezone`, such as `"06:00"`, by which the lists of each date are to be sent (rule F1).
+    """The time of day in `timezone`, such as `"06:00"`, by which the lists of each date are to be sent (rule W1).
     Without it nothing is expected."""
     grace: Annotated[Duration, at_most(LONGEST_GRACE)] = timedelta(hours=2)
-    """How long after `expect_by` what is late counts as missing (rule F2)."""
+    """How long after `expect_by` what is late counts as missing (rule W2)."""
     expect_segments: tuple[str, ...] = ()
     """The segments that are expected; by default those of which a list was sent in the three days before."""
     source: SourceSettings = SourceSettings()

@@ -115,6 +115,23 @@ class Spool:
         """Return the rewritten list of an export's segment, which may have no delivery yet."""
         return self.export(route, export_id) / "drafts" / draft_name(ordinal)
 
+    def link_draft(self, source: Delivery, again: Delivery) -> None:
+        """Give the delivery `again` the list of `source`, durably; the two share their bytes.
+
+        Raises:
+            RelayError: they are not kept any more.
+        """
+        draft = self.draft(again)
+        draft.unlink(missing_ok=True)  # Of a restoration that a kill cut off before it was noted.
+        try:
+            draft.hardlink_to(self.draft(source))
+        except FileNotFoundError:
+            raise RelayError(
+                f"the list of {source.id} is not kept any more",
+                hint="Of each segment the last two lists sent are kept, others for a week. Have it exported again.",
+            ) from None
+        sync(draft.parent)
+
     def landed_files(self, account: str) -> Iterator[LandedFile]:
         """Go through an account's landing zone: regular files only, and no link is followed."""
         return files_below(self.landing(account))

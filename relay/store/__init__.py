@@ -20,6 +20,7 @@ from relay.store.migrating import is_up_to_date, migrate
 from relay.store.planning import ComparisonOutdatedError
 from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
+from relay.store.restoring import RestoringVerbs
 from relay.store.sending import SendingVerbs
 from relay.store.suspensions import SuspensionVerbs
 from relay.store.upstreams import UpstreamVerbs
@@ -37,6 +38,7 @@ class Store(
     ExportVerbs,
     SendingVerbs,
     DecisionVerbs,
+    RestoringVerbs,
     SuspensionVerbs,
     UpstreamVerbs,
     ReminderVerbs,

@@ -192,7 +192,7 @@ freshness: Final = Table(
     Column("verdict", _state(Freshness, "freshness_verdict")),
     Column("judged_at", Instant, nullable=False),
 )
-"""The verdict of each date, of the route and of each segment expected of it (rule F2)."""
+"""The verdict of each date, of the route and of each segment expected of it (rule W2)."""
 
 suspensions: Final = Table(
     "suspensions",

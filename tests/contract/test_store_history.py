@@ -9,7 +9,7 @@ import pytest
 from parts.books import PERSON, ROUTE, START, UPSTREAM, Books, draft
 
 from relay.log import CATALOGUE, Event
-from relay.model import Decision, Duplicate, Hold, HoldReason, Overtaken, Queue, Transition, Verdict
+from relay.model import Decision, DeliveryState, Duplicate, Hold, HoldReason, Overtaken, Queue, Transition, Verdict
 
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
 MOVED = {
@@ -81,6 +81,8 @@ def _noticing(books: Books) -> None:
     books.accept(books.receive(), draft(1, segment="stays"), draft(2, segment="leaves"))
     books.wait(timedelta(days=2))
     books.accept(books.receive(), draft(1, segment="stays", rows=3000), plan=lambda *_: Queue(growth="3 times"))
+    sent = next(it for it in books.store.deliveries() if it.state is DeliveryState.SENT)
+    books.store.restore(sent.id, PERSON, books.today, books.now, books.now, keep=lambda *_: None)
     books.store.remind({ROUTE: [timedelta(days=2)]}, books.now)
 
 

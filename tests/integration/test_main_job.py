@@ -254,7 +254,7 @@ def test_an_address_that_is_taken_is_named(setup: Setup) -> None:
 
 
 def test_a_list_that_never_came_is_said_by_itself(setup: Setup) -> None:
-    """Nothing happened at all, and the service was down at the deadline: it says so as soon as it is up (rule F2)."""
+    """Nothing happened at all, and the service was down at the deadline: it says so as soon as it is up (rule W2)."""
     by = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
     setup.route(top=f'expect_by = "{by:%H:%M}"\ngrace = "30m"')
     setup.state.mkdir(mode=0o700)

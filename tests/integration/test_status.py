@@ -112,7 +112,7 @@ def expect(host: Host, *, since_deadline: timedelta, watched: timedelta = timede
 def test_a_list_that_did_not_go_out_is_a_finding(
     host: Host, since_deadline: timedelta, finding: str, shown: str
 ) -> None:
-    """Also while no service runs that would say so: exit 1, the segment named (rule F2)."""
+    """Also while no service runs that would say so: exit 1, the segment named (rule W2)."""
     host.books.now -= timedelta(days=1, hours=3)
     host.send(segment="VIP")
     host.books.now += timedelta(days=1, hours=3)

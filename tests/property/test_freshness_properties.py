@@ -83,7 +83,7 @@ def test_each_date_has_its_verdicts_once_and_in_order(
     books: Books,
     history: tuple[Expectation, datetime, list[int], tuple[int, int]],
 ) -> None:
-    """Whatever is sent when, and however long the service is down: none before its deadline, none twice (rule F2)."""
+    """Whatever is sent when, and however long the service is down: none before its deadline, none twice (rule W2)."""
     expectation, *_ = history
     said, _ = live(books, *history)
     by_day: dict[date, list[str]] = defaultdict(list)

@@ -40,7 +40,7 @@ def verdicts(
     ],
 )
 def test_a_deadline_is_a_time_on_the_wall(day: date, by: time, utc: str) -> None:
-    """Six in the morning is six in the morning on either side of a clock change (rule F1)."""
+    """Six in the morning is six in the morning on either side of a clock change (rule W1)."""
     assert expectation(by).deadline(day) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
@@ -104,6 +104,6 @@ def test_a_route_of_which_nothing_is_expected_is_not_fresh() -> None:
 def test_a_verdict_follows_from_the_one_before(
     before: Freshness | None, hours: int, said: Freshness | None, *, fresh: bool
 ) -> None:
-    """Late, missing after the grace, ok as soon as it came; nothing twice, and what is ok stays so (rule F2)."""
+    """Late, missing after the grace, ok as soon as it came; nothing twice, and what is ok stays so (rule W2)."""
     given: dict[str | None, Freshness] = {} if before is None else {"VIP": before}
     assert verdicts(DEADLINE + hours * HOUR, before=given, VIP=fresh).get("VIP") is said
