@@ -1,6 +1,7 @@
 """`relay check`: is the configuration right, and what does it say?"""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from relay.cli.probing import print_probe, probe_all, probe_document
 from relay.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from relay.config import AccountSettings, Config, ConfigError, UpstreamSettings
+    from relay.config import AccountSettings, Config, ConfigError, RouteSettings, UpstreamSettings
 
 
 @click.command()
@@ -85,6 +86,20 @@ def _summary(config: "Config") -> Iterator[tuple[str, str, str]]:
     for route in config.routes.values():
         way = f"{route.account}:{route.path} to {route.upstream} as {route.client_domain}"
         yield "route", route.name, f"{way}, {route.identifier} lists, dates in {route.timezone}"
+        for key in _decryption_keys(route):
+            yield "PGP key", route.name, key
+
+
+def _decryption_keys(route: "RouteSettings") -> Iterator[str]:
+    """Say of each key that decrypts the route's exports until when it does."""
+    if route.pgp.private_key is None:
+        return
+    from relay.rewrite.packing.pgpkeys import read_keys
+
+    now = datetime.now(UTC)
+    for key in read_keys(route.pgp.private_key, route.pgp.passphrase, now).states:
+        end = "does not expire" if key.expires_at is None else f"expires on {key.expires_at:%Y-%m-%d}"
+        yield f"decrypts what is encrypted to {key.id.upper()}, {key.refusal(now) or end}"
 
 
 def _account_methods(account: "AccountSettings") -> str:

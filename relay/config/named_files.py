@@ -71,6 +71,20 @@ def check_private_key(path: Path, passphrase: Path | None) -> None:
     _understand(lambda: _keys().read_client_key(path, read_password(passphrase) if passphrase else None))
 
 
+def check_decryption_key(path: Path, passphrase: Path | None) -> None:
+    """Check that `path` holds a PGP key for decryption that the passphrase in the other file, if there is one, opens.
+
+    One that has expired is no problem of the configuration: it must not keep the relay from starting.
+
+    Raises:
+        PydanticCustomError: it does not.
+    """
+    # Imported only where something is encrypted: it brings the cryptography.
+    from relay.rewrite.packing.pgpkeys import read_keys  # noqa: PLC0415
+
+    _understand(lambda: read_keys(path, passphrase))
+
+
 def check_known_hosts(path: Path, host: str, port: int) -> None:
     """Check that `path` pins the key of an upstream.
 

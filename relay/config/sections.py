@@ -31,7 +31,7 @@ from relay.config.problems import trouble
 from relay.freshness import Expectation
 from relay.guards import GuardPolicy
 from relay.model import IdentifierKind
-from relay.rewrite.rules import EmailRules, PhoneRules, Rules, SegmentRules, SourceRules, UnpackRules
+from relay.rewrite.rules import EmailRules, PgpRules, PhoneRules, Rules, SegmentRules, SourceRules, UnpackRules
 from relay.settings import Duration, Settings, Size, TimeOfDay
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -194,6 +194,38 @@ class SourceSettings(SourceRules):
         return self.group == "directory" or self.complete == "done"
 
 
+class PgpSettings(Settings):
+    """The private key by which this route's exports are decrypted, where they are encrypted with PGP (rule K13)."""
+
+    passphrase: named_files.PasswordFile | None = None
+    """A secret file with the passphrase of `private_key`, if that has one, alone on its first line."""
+    private_key: named_files.PrivateKeyFile | None = None
+    """A secret file with the private key, as `gpg --export-secret-keys` writes it. It may hold several, such as the one
+    before, as long as exports are encrypted to it."""
+
+    @field_validator("private_key")
+    @classmethod
+    def _key_opens(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        # Fields are validated in their order: "passphrase" is absent here if it is wrong itself.
+        if path is not None and "passphrase" in info.data and reading.looks_at_files(info):
+            named_files.check_decryption_key(path, info.data["passphrase"])
+        return path
+
+    @model_validator(mode="after")
+    def _passphrase_opens_something(self) -> Self:
+        if self.passphrase is not None and self.private_key is None:
+            raise trouble(
+                "it has a passphrase but no private_key that it could open", hint="Set private_key, or take it out."
+            )
+        return self
+
+    @property
+    def rules(self) -> PgpRules:
+        """The paths, for the rewrite's process, which reads the files itself."""
+        key, words = self.private_key, self.passphrase
+        return PgpRules(private_key=None if key is None else str(key), passphrase=None if words is None else str(words))
+
+
 class RouteSettings(NamedSettings):
     """One tenant: which landed files, rewritten by which rules, are sent where. The file's name is the route's."""
 
@@ -228,6 +260,7 @@ class RouteSettings(NamedSettings):
     phone: PhoneRules = PhoneRules()
     email: EmailRules = EmailRules()
     unpack: UnpackRules = UnpackRules()
+    pgp: PgpSettings = PgpSettings()
     guards: GuardPolicy = GuardPolicy()
 
     @property
@@ -248,6 +281,7 @@ class RouteSettings(NamedSettings):
             phone=self.phone,
             email=self.email,
             unpack=self.unpack,
+            pgp=self.pgp.rules,
         )
 
     @cached_property

@@ -193,7 +193,7 @@ class SourceRules(Settings):
 
 
 class UnpackRules(Settings):
-    """How much may come out of one landed file that is packed (rule F3)."""
+    """How much may come out of one landed file that is packed (rule K3)."""
 
     size: Annotated[Size, Field(gt=0)] = ByteSize(50_000_000_000)
     """The most that a file may unpack to. Each layer (PGP around gzip around TAR) counts by itself, and so much room on
@@ -206,6 +206,15 @@ class UnpackRules(Settings):
     """The most layers that a file may be packed in."""
 
 
+class PgpRules(Settings):
+    """Where the key lies by which exports are decrypted that are encrypted with PGP (rule K13)."""
+
+    private_key: str | None = None
+    """The path of the private key, in a secret file."""
+    passphrase: str | None = None
+    """The path of its passphrase, in another."""
+
+
 class Rules(Settings):
     """Everything that a rewrite depends on beside the bytes of its sources."""
 
@@ -215,6 +224,7 @@ class Rules(Settings):
     phone: PhoneRules = PhoneRules()
     email: EmailRules = EmailRules()
     unpack: UnpackRules = UnpackRules()
+    pgp: PgpRules = PgpRules()
 
     @property
     def identifier_columns(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Whatever lands, packed or seemingly so: it comes out whole, or there is a reason (rules F1 to F7)."""
+"""Whatever lands, packed or seemingly so: it comes out whole, or there is a reason (rules K1 to K7)."""
 
 import json
 import tempfile

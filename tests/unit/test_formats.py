@@ -1,4 +1,4 @@
-"""The formats beside CSV: NDJSON, JSON and Parquet as rows of cells (rules F8 to F12)."""
+"""The formats beside CSV: NDJSON, JSON and Parquet as rows of cells (rules K8 to K12)."""
 
 import datetime as dt
 import decimal

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pysequoia
 import pytest
 import uvloop
 from parts.canary import assert_no_person
@@ -18,7 +19,7 @@ from parts.people import people
 from relay.model import Report
 from relay.rewrite.child import RewriteCrashed, rewrite_in_child
 from relay.rewrite.engine import SourceFile
-from relay.rewrite.rules import Rules
+from relay.rewrite.rules import PgpRules, Rules
 from relay.rewrite.unusable import UnusableSource
 
 PHONES = Rules.model_validate({"identifier": "phone", "source": {"delimiter": ","}})
@@ -159,3 +160,16 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
         parent.kill()
     wait_until(lambda: not is_running(child), "the child's end")
     assert not (tmp_path / "rewrite/report.json").exists()
+
+
+def test_the_child_reads_the_key_itself(tmp_path: Path) -> None:
+    """A message is decrypted in the child, which is told where the key lies and not what it is."""
+    key = pysequoia.Tsk.generate("Relay <relay@example.com>")
+    message = pysequoia.encrypt(b"phone,segment_name\n2125550100,VIP\n", [key.extract_certificate()])
+    (tmp_path / "key").write_bytes(bytes(key))
+    (tmp_path / "export.pgp").write_bytes(message)
+    rules = PHONES.model_copy(update={"pgp": PgpRules(private_key=str(tmp_path / "key"))})
+    sources = [SourceFile(tmp_path / "export.pgp", "/uploads/export.pgp")]
+    report = asyncio.run(rewrite_in_child(sources, rules, tmp_path / "rewrite"))
+    assert (report.totals.rows_out, report.recognised["packing"]) == (1, "pgp")
+    assert not list((tmp_path / "rewrite").glob("unpacked"))

@@ -1,4 +1,4 @@
-"""Unpacking: what lands packed comes out as plain files, whole, within limits, or not at all (rules F1 to F7)."""
+"""Unpacking: what lands packed comes out as plain files, whole, within limits, or not at all (rules K1 to K7)."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""The formats of a source that are no CSV text: each read as rows of cells, like CSV (rules F8 to F12)."""
+"""The formats of a source that are no CSV text: each read as rows of cells, like CSV (rules K8 to K12)."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ _READERS: Final[dict[Format, _Reader]] = {
 
 
 def columns_of(path: Path, kind: Format, rules: Rules) -> tuple[str, ...]:
-    """Return the names of a file's columns, all that any of its rows has, in order of first appearance (rule F9).
+    """Return the names of a file's columns, all that any of its rows has, in order of first appearance (rule K9).
 
     Raises:
         UnusableSource: it is not whole, or not what its format says.

@@ -1,4 +1,4 @@
-"""Which format a plain file is in, told from its content or from the route's setting (rule F8)."""
+"""Which format a plain file is in, told from its content or from the route's setting (rule K8)."""
 
 import codecs
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""NDJSON and JSON: objects as rows, one a line or in one array (rules F9 to F11)."""
+"""NDJSON and JSON: objects as rows, one a line or in one array (rules K9 to K11)."""
 
 import codecs
 import json
@@ -169,7 +169,7 @@ def _row(line: int, members: Members, columns: tuple[str, ...]) -> SourceRow:
 
 
 def _text(value: object) -> str:
-    """Return what is no text as a cell. No rule takes the text of an array or an object for anything (rule F10)."""
+    """Return what is no text as a cell. No rule takes the text of an array or an object for anything (rule K10)."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Parquet: rows and columns, of which each value becomes the text that CSV would have for it (rules F9, F10, F12)."""
+"""Parquet: rows and columns, of which each value becomes the text that CSV would have for it (rules K9, K10, K12)."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence

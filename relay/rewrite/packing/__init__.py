@@ -1,4 +1,4 @@
-"""Unpacking: what landed, out of archives, compression and encryption, as plain files on the disk (rules F1 to F7)."""
+"""Unpacking: what landed, out of whatever it is packed in, as plain files on the disk (rules K1 to K7, K13, K14)."""
 
 from relay.rewrite.packing.unpack import Unpacked, unpack
 

@@ -1,4 +1,4 @@
-"""Files that are compressed as a whole: gzip and zstd, whole to their last byte (rule F6)."""
+"""Files that are compressed as a whole: gzip and zstd, whole to their last byte (rule K6)."""
 
 import gzip
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes and never from its name (rule F1)."""
+"""What a file is, told from its first bytes and never from its name (rule K1)."""
 
 import codecs
 import tarfile
@@ -21,6 +21,7 @@ class Packing(StrEnum):
     ZIP = "zip"
     TAR = "tar"
     ZSTD = "zstd"
+    PGP = "pgp"
 
 
 _PACKINGS: Final = (
@@ -80,11 +81,13 @@ def packing_of(head: bytes) -> Packing | None:
     for magic, packing in _PACKINGS:
         if head.startswith(magic):
             return packing
+    if begins_message(head):
+        return Packing.PGP
     return Packing.TAR if _is_tar(head) else None
 
 
 def refuse_other_kinds(head: bytes) -> None:
-    """Refuse a file that is known not to hold rows (rule F7).
+    """Refuse a file that is known not to hold rows (rule K7).
 
     Raises:
         UnusableSource: it is a document, an image, a program, …
@@ -98,7 +101,7 @@ def refuse_other_kinds(head: bytes) -> None:
                 f"it is {kind}; the relay unpacks gzip, ZIP, TAR, zstd and PGP",
                 "Have the export packed in one of these, or not at all.",
             )
-    kind_found = "an OpenPGP message" if begins_message(head) else _other_kind(head)
+    kind_found = _other_kind(head)
     if kind_found is not None:
         raise UnusableSource(Unusable.NOT_TEXT, f"it is {kind_found}; rows of people were expected", _SEND_TEXT)
 

@@ -1,4 +1,4 @@
-"""Which members of an archive are parts of the export, in which order and under which name (rules F4 and F5)."""
+"""Which members of an archive are parts of the export, in which order and under which name (rules K4 and K5)."""
 
 import re
 from collections import Counter

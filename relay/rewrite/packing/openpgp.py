@@ -6,7 +6,8 @@ it is cut off, which the library's errors do not say.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from io import SEEK_END
+from typing import BinaryIO, Final
 
 ARMOUR: Final = b"-----BEGIN PGP "
 """What the armour of a message begins with."""
@@ -43,6 +44,14 @@ _FIRST_OCTETS: Final[dict[int, bytes]] = {
     Tag.GNUPG_AEAD: b"\x01",
 }
 """What the body of a packet may begin with: a version, a method, a format."""
+
+
+_LONGEST_HEADER: Final = 6
+_RECIPIENT: Final = 64
+"""Bytes. What is read of a session key's packet: its version and for which key it is."""
+
+_FINGERPRINTED: Final = 6
+_KEY_ID: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +110,78 @@ def read_length(data: bytes, tag: int, before: int) -> Header | None:
     else:
         length = int.from_bytes(data[1:5], "big")
     return Header(tag, before + octets, length, partial=224 <= first < 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What a message is made of.
+
+    `tags` are those of its packets in their order, `recipients` the ids of the keys that it is encrypted to, of which
+    nought stands for one that is not told. `ends_at` is where the last packet ends as it claims; `size` is the file's.
+    """
+
+    tags: tuple[int, ...]
+    recipients: tuple[str, ...]
+    ends_at: int
+    size: int
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the file ends before its last packet does."""
+        return self.ends_at > self.size
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something that is no packet follows the last one."""
+        return self.ends_at < self.size
+
+
+def read_framing(file: BinaryIO, most: int = 64) -> Framing:
+    """Read the headers of a message's packets, and skip what is in them.
+
+    Args:
+        file: the message, without armour.
+        most: how many packets are looked at.
+    """
+    size = file.seek(0, SEEK_END)
+    tags: list[int] = []
+    recipients: list[str] = []
+    at = 0
+    while at < size and len(tags) < most:
+        file.seek(at)
+        data = file.read(_LONGEST_HEADER + _RECIPIENT)
+        header = read_header(data)
+        if header is None:
+            # Nothing but half a header, or no packet at all.
+            is_half = bool(data[0] & 0x80) and size - at < _LONGEST_HEADER
+            return Framing(tuple(tags), tuple(recipients), size + 1 if is_half else at, size)
+        tags.append(header.tag)
+        if header.tag == Tag.SESSION_KEY:
+            recipients.append(_recipient(data[header.size :]))
+        at = _end_of(file, at, header, size)
+    return Framing(tuple(tags), tuple(recipients), at, size)
+
+
+def _end_of(file: BinaryIO, at: int, header: Header, size: int) -> int:
+    """Return where a packet ends, behind all its parts."""
+    if header.length is None:
+        return size
+    at += header.size + header.length
+    while header.partial:
+        file.seek(at)
+        part = read_length(file.read(_LONGEST_HEADER), header.tag, 0)
+        if part is None or part.length is None:
+            return size + 1
+        header = part
+        at += header.size + part.length
+    return at
+
+
+def _recipient(body: bytes) -> str:
+    """Return the id of the key that a session key is for."""
+    if body[:1] == bytes((_FINGERPRINTED,)):
+        fingerprint = body[3 : 2 + body[1]] if len(body) > 1 and body[1] else b""
+        # The id is at the beginning of a fingerprint of the newer kind, and at the end of one of the older.
+        is_newer = body[2:3] == bytes((_FINGERPRINTED,))
+        return (fingerprint[:_KEY_ID] if is_newer else fingerprint[-_KEY_ID:]).hex() or "0" * 2 * _KEY_ID
+    return body[1 : 1 + _KEY_ID].hex()

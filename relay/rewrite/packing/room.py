@@ -1,4 +1,4 @@
-"""Where what is unpacked is written to, and how much there may be of it (rule F3)."""
+"""Where what is unpacked is written to, and how much there may be of it (rule K3)."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +86,11 @@ class Room:
         """
         written = self._written[depth] = self._written.get(depth, 0) + size
         check_size(written, self._landed_size, self._rules)
+
+    def left(self, depth: int) -> int:
+        """Return how many bytes more may come out from under `depth` layers."""
+        most = min(self._rules.size, max(self._rules.ratio * self._landed_size, _RATIO_COUNTS_FROM))
+        return most - self._written.get(depth, 0)
 
     @property
     def most_members(self) -> int:

@@ -1,4 +1,4 @@
-"""TAR archives, whole to their end mark (rules F4 to F6)."""
+"""TAR archives, whole to their end mark (rules K4 to K6)."""
 
 import tarfile
 from collections.abc import Iterator

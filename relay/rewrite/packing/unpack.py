@@ -1,4 +1,4 @@
-"""Unpacking layer by layer, each onto the disk, until nothing but plain files is left (rules F1 to F7).
+"""Unpacking layer by layer, each onto the disk, until nothing but plain files is left (rules K1 to K7).
 
 What a layer came out of is removed as soon as it is used up, unless it is what landed.
 """
@@ -12,6 +12,7 @@ from relay.rewrite.files import SourceFile
 from relay.rewrite.packing.compression import gunzip, unzstd
 from relay.rewrite.packing.content import Packing, head_of, packing_of, refuse_other_kinds
 from relay.rewrite.packing.members import Member
+from relay.rewrite.packing.pgp import Decryption
 from relay.rewrite.packing.room import Room
 from relay.rewrite.packing.tararchive import untar
 from relay.rewrite.packing.utf16 import is_utf16, to_utf8
@@ -63,6 +64,7 @@ class _Unpacking:
     def __init__(self, into: Path, rules: Rules) -> None:
         self._into = into
         self._rules = rules
+        self._unpackers = _UNPACKERS | {Packing.PGP: Decryption(rules.pgp).decrypt}
         self._files = 0
         self._members = 0
         self._chains: dict[str, None] = {}
@@ -111,7 +113,7 @@ class _Unpacking:
 
     def _members_of(self, packed: SourceFile, packing: Packing, room: Room, depth: int) -> Iterator[Member]:
         self._into.mkdir(mode=0o700, exist_ok=True)
-        for member in _UNPACKERS[packing](packed.path, room, depth):
+        for member in self._unpackers[packing](packed.path, room, depth):
             self._members += packing in _ARCHIVES
             yield member
 

@@ -1,4 +1,4 @@
-"""Text in UTF-16 that says so with a byte-order mark: written anew in UTF-8, line by line the same (rule F2)."""
+"""Text in UTF-16 that says so with a byte-order mark: written anew in UTF-8, line by line the same (rule K2)."""
 
 import codecs
 from collections.abc import Iterator

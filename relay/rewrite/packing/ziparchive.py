@@ -1,4 +1,4 @@
-"""ZIP archives, Zip64 too: whole, plain, and nothing but what their directory lists (rules F4 to F6)."""
+"""ZIP archives, Zip64 too: whole, plain, and nothing but what their directory lists (rules K4 to K6)."""
 
 import stat
 import struct
