@@ -60,10 +60,11 @@ chmod 755 "$policy"
 apt-get update -q </dev/null
 apt-get install -q -y --no-install-recommends "$@" </dev/null
 for package in "$@"; do
-    # The tests start servers of their own; the machine's stay as off as they were before.
+    # The tests start servers of their own, and only read with fail2ban; the machine's stay as off as before.
     case $package in
         openssh-server) update-rc.d ssh disable </dev/null ;;
         proftpd-core) update-rc.d proftpd disable </dev/null ;;
+        fail2ban) update-rc.d fail2ban disable </dev/null ;;
     esac
 done
 AS_ROOT

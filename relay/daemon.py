@@ -116,7 +116,10 @@ class Daemon:
                 stages.create_task(self._announcer.run())
                 intake = stages.create_task(self._intake.run())
                 outbox = stages.create_task(self._outbox.run())
-                upkeep = [stages.create_task(it) for it in (self._vigil.run(), self._beat(), self._sweep())]
+                upkeep = [
+                    stages.create_task(it)
+                    for it in (self._vigil.run(), self._beat(), self._sweep(), self._landing.keep_bans())
+                ]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
                 notify("READY=1")
                 await self._told_to_stop.wait()

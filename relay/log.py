@@ -36,6 +36,9 @@ class Event(StrEnum):
     CONFIG_REFUSED = "config.refused"
     LANDING_LOGIN_SUCCEEDED = "landing.login_succeeded"
     LANDING_LOGIN_REFUSED = "landing.login_refused"
+    LANDING_CONNECTIONS_DROPPED = "landing.connections_dropped"
+    LANDING_ADDRESS_BANNED = "landing.address_banned"
+    LANDING_ADDRESS_UNBANNED = "landing.address_unbanned"
     LANDING_UPLOAD_CONFIRMED = "landing.upload_confirmed"
     LANDING_UPLOAD_UNCONFIRMED = "landing.upload_unconfirmed"
     LANDING_UPLOAD_REFUSED = "landing.upload_refused"
@@ -87,6 +90,7 @@ FIELDS: Final[dict[str, str]] = {
     "arrival": "number of the landed file",
     "attempt": "which attempt this was, from 1",
     "bytes": "size in bytes",
+    "connections": "how many connections",
     "control": "rows of a control group, not sent",
     "delays": "seconds spent in landing, rewrite, queue, connect and transfer",
     "delivery": "id of the delivery: its export's id, a dot, a number",
@@ -129,8 +133,10 @@ FIELDS: Final[dict[str, str]] = {
     "session": "the landing zone's session",
     "sha256": "SHA-256 of the content",
     "since": "since when it has waited",
+    "source": "the network that counts as one source of connections, such as 203.0.113.7/32",
     "state": "the state reached",
     "suspect": "rows whose number does not exist",
+    "until": "when it ends",
     "upstream": "the upstream",
     "uptime": "seconds since the start",
     "verified": "whether the file was seen at the upstream under its final name, in full size",
@@ -178,6 +184,16 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     Event.LANDING_LOGIN_REFUSED: _entry(
         "warning", "a client was refused", "session address reason", optional="account"
     ),
+    Event.LANDING_CONNECTIONS_DROPPED: _entry(
+        "warning",
+        "connections were dropped before a login; at most one line for each reason in ten seconds, with the source of "
+        "the last",
+        "reason connections source",
+    ),
+    Event.LANDING_ADDRESS_BANNED: _entry(
+        "warning", "a source is shut out of the landing zone for a while", "address source reason until"
+    ),
+    Event.LANDING_ADDRESS_UNBANNED: _entry("info", "a person let a source in again", "seq source state operator"),
     Event.LANDING_UPLOAD_CONFIRMED: _entry(
         "info", "a file is durable and its client was told so", "session account path bytes"
     ),

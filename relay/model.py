@@ -428,6 +428,16 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Ban:
+    """A source that is shut out of the landing zone: the network it counts as, for which last offence, until when."""
+
+    source: str
+    reason: str
+    banned_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits: deliveries for their turn or next attempt, deliveries for a person, exports for a person."""
 
@@ -446,7 +456,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One change of state, as it was stored: the history of an arrival, export, delivery or upstream."""
+    """One change of state, as it was stored: the history of an arrival, export, delivery, upstream or ban."""
 
     seq: int
     event: str

@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "requeue": Entry("decide", "requeue", "Try a failed list or a quarantined export again."),
     "resume": Entry("resume", "resume", "Send to a suspended upstream again."),
     "restore": Entry("restore", "restore", "Send a segment's earlier list again."),
+    "bans": Entry("bans", "bans", "List who is shut out of the landing zone."),
+    "unban": Entry("bans", "unban", "Let a source in again that is shut out."),
     "hash-password": Entry("hash_password", "hash_password", "Hash a password for an account."),
     "events": Entry("events", "events", "List every event that the log can hold."),
 }

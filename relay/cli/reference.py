@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time, timedelta
 from enum import Enum, StrEnum
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
@@ -17,7 +18,8 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
-from relay.config import sections
+from relay.config import LimitSettings, PenaltySettings, sections
+from relay.config.admission import LONGEST_IDLE
 from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
 from relay.log import CATALOGUE, FIELDS
@@ -29,14 +31,24 @@ _WRITTEN: Final = "<!-- Written by `python -m relay.cli.reference docs`; changes
 _UNITS: Final = {
     "connections": "connections",
     "depth": "layers",
+    "ipv4_prefix": "bits",
+    "ipv6_prefix": "bits",
+    "keepalives_unanswered": "questions",
     "limit": "segments",
     "max_files": "files",
     "max_rows": "rows",
     "members": "members",
     "min_overlap_rows": "rows",
     "min_rows": "rows",
+    "most_sources": "sources",
     "port": "a port",
     "ratio": "times",
+    "sessions_per_account": "sessions",
+    "sessions_per_connection": "sessions",
+    "source_burst": "connections",
+    "source_rate": "connections per second",
+    "startups_per_source": "connections",
+    "tries": "tries",
 }
 """What the whole numbers of the configuration count."""
 
@@ -50,14 +62,17 @@ _CONFIGURATION: Final = f"""\
 
 - An unknown key is a mistake. A key stands above the first `[section]` or in the section that it is listed under.
 - A **duration** is a number with a unit: `"30s"`, `"5m"`, `"48h"`, `"14d"`. It is more than nothing and at most
-  `{format_duration(sections.LONGEST_PAUSE)}`, `stale_after` at most `{format_duration(sections.LONGEST_STALE_AFTER)}`.
+  `{format_duration(sections.LONGEST_PAUSE)}`, `idle_timeout` at most `{format_duration(LONGEST_IDLE)}`,
+  `stale_after` at most `{format_duration(sections.LONGEST_STALE_AFTER)}`.
 - A **size** is a number with a unit: `"500kB"`, `"20MB"`, `"1.5GB"`, `"2TB"`. A kB is 1000 bytes.
 - A **share** is a number from 0 to 1.
+- A **network** is an address, or several in CIDR notation: `"203.0.113.7"`, `"203.0.113.0/24"`, `"2001:db8::/48"`.
 - A relative **file** name is looked up among systemd's credentials (`$CREDENTIALS_DIRECTORY`), then beside
   `relay.toml`. A **secret file** beside it has mode 600: one that its group or others can read is refused. Secrets
   never stand in the configuration itself.
-- SIGHUP reads accounts and routes again. A reload that finds a mistake changes nothing and logs `config.refused`. Where
-  the relay listens, its host keys, its state and its upstreams' secrets change by restart.
+- SIGHUP reads accounts, routes and the landing zone's limits, penalties and algorithms again. A reload that finds a
+  mistake changes nothing and logs `config.refused`. Where the relay listens, its host keys, its state and its
+  upstreams' secrets change by restart.
 """
 
 _EVENTS: Final = f"""\
@@ -92,6 +107,8 @@ _Section = tuple[str, type[BaseModel]]
 _HOST_SECTIONS: Final[Sequence[_Section]] = (
     ("Above the first section", sections.HostSettings),
     ("`[landing]`", sections.LandingSettings),
+    ("`[landing.limits]`", LimitSettings),
+    ("`[landing.penalties]`", PenaltySettings),
     ("`[accounts.NAME]`", sections.AccountSettings),
     ("`[upstreams.NAME]`", sections.UpstreamSettings),
     ("`[log]`", sections.LogSettings),
@@ -238,6 +255,7 @@ def _choices(annotation: object) -> list[str]:
 _KINDS: Final[Mapping[object, str]] = {
     bool: "`true` or `false`",
     str: "text",
+    IPv4Network: "network",  # or of the other family: the first of the two tells
     Path: "file",
     time: "time of day",
     timedelta: "duration",

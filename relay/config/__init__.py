@@ -1,5 +1,6 @@
 """The configuration: TOML files in, validated and frozen settings out, every problem of every file at once."""
 
+from relay.config.admission import LimitSettings, PenaltySettings
 from relay.config.loading import load
 from relay.config.problems import ConfigError, Problem
 from relay.config.sections import (
@@ -19,7 +20,9 @@ __all__ = [
     "ConfigError",
     "HostSettings",
     "LandingSettings",
+    "LimitSettings",
     "LogSettings",
+    "PenaltySettings",
     "Problem",
     "RouteSettings",
     "SourceSettings",

@@ -5,7 +5,7 @@ file with a password: whoever wrote the password itself in its place must not fi
 """
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +83,15 @@ def check_decryption_key(path: Path, passphrase: Path | None) -> None:
     from relay.rewrite.packing.pgpkeys import read_keys  # noqa: PLC0415
 
     _understand(lambda: read_keys(path, passphrase))
+
+
+def check_strict_host_keys(paths: Sequence[Path]) -> None:
+    """Check that one of the host keys can be offered when algorithms are strict.
+
+    Raises:
+        PydanticCustomError: none can.
+    """
+    _understand(lambda: _keys().check_strict(paths))
 
 
 def check_known_hosts(path: Path, host: str, port: int) -> None:

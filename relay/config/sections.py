@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, ByteSize, Field, ValidationInfo, field_validator, model_validator
 
 from relay.config import addresses, named_files, reading
+from relay.config.admission import AllowedSources, LimitSettings, PenaltySettings
 from relay.config.bounds import NotEmpty, at_most
 from relay.config.names import (
     AccountName,
@@ -59,6 +60,9 @@ class LandingSettings(Settings):
         Path("ssh_host_rsa_key"),
     )
     """The private host keys, each a secret file. `relay init` makes them; clients may pin them, so they are to stay."""
+    algorithms: Literal["compatible", "strict"] = "compatible"
+    """Which ciphers, key exchanges and host keys are offered: `strict` leaves out what only older clients need, the
+    ECDSA host key among it (rule L26)."""
     settle: Pause = timedelta(seconds=2)
     """How long a landed file rests before it is taken, so that its client may still rename or remove it (rule L6)."""
     scan_every: Pause = timedelta(minutes=1)
@@ -71,6 +75,15 @@ class LandingSettings(Settings):
     """How large a file may be; a larger one is refused while it is written (rule L8)."""
     min_free: Annotated[Size, Field(le=10**15)] = ByteSize(10**9)
     """How much of the disk stays free: below it uploads are refused, and `disk.low` is logged (rule L8)."""
+    limits: LimitSettings = LimitSettings()
+    penalties: PenaltySettings = PenaltySettings()
+
+    @field_validator("algorithms")
+    @classmethod
+    def _has_a_host_key_for_it(cls, algorithms: str, info: ValidationInfo) -> str:
+        if algorithms == "strict" and "host_keys" in info.data and reading.looks_at_files(info):
+            named_files.check_strict_host_keys(info.data["host_keys"])
+        return algorithms
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -90,6 +103,9 @@ class AccountSettings(NamedSettings):
     """How much may lie in the account's part of the landing zone. What was taken still counts there for a day."""
     max_files: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """How many files and directories may lie there."""
+    allow_from: AllowedSources | None = None
+    """The addresses and networks that may log in to this account; by default all may (rule L23). Amperity publishes
+    its own, and advises against relying on them."""
 
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:

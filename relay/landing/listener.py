@@ -7,51 +7,32 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Final
 
 import asyncssh
 
-from relay.config import Config
+from relay.config import Config, LimitSettings
 from relay.keys import load_host_keys
 from relay.landing.accounts import Accounts
+from relay.landing.algorithms import OFFERED, offered_host_keys
+from relay.landing.door import Door
 from relay.landing.filesystem import Disk, Root
 from relay.landing.operations import Custody, Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession
+from relay.landing.sources import Network
+from relay.landing.visit import Visit
 from relay.log import Event, emit
 from relay.model import Landing, RelayError
 from relay.spool import Spool
 from relay.store import Store
 
 _BACKLOG: Final = 4096
-_KEEPALIVE_SECONDS: Final = 30
-_KEEPALIVES_UNANSWERED: Final = 3
-_MOST_WRONG_PASSWORDS: Final = 3
-_MOST_SESSIONS: Final = 10
 _WAITS_AT_ONCE: Final = 64
 """Threads in which operations wait for the disk, over all sessions."""
 
-_RSA_SIGNATURES: Final = (b"rsa-sha2-512", b"rsa-sha2-256")
-
 _OPTIONS: Final[dict[str, Any]] = {
-    # GCM first: it is the fastest by far here. No chacha20, which clients would prefer and asyncssh is slow at.
-    "encryption_algs": [
-        "aes128-gcm@openssh.com",
-        "aes256-gcm@openssh.com",
-        "aes128-ctr",
-        "aes192-ctr",
-        "aes256-ctr",
-    ],
-    "mac_algs": [
-        "hmac-sha2-256-etm@openssh.com",
-        "hmac-sha2-512-etm@openssh.com",
-        "hmac-sha2-256",
-        "hmac-sha2-512",
-    ],
-    # What asyncssh has by default, without SHA-1, GSS and what nobody else speaks.
-    "kex_algs": "-*-sha1,gss-*,rsa2048-sha256,*@ssh.com,ecdh-sha2-1.3.132.0.10",
     "compression_algs": None,
     "gss_host": None,
     "host_based_auth": False,
@@ -62,9 +43,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "encoding": None,
     "window": WINDOW,
     "server_version": "relay",
-    "keepalive_interval": _KEEPALIVE_SECONDS,
-    "keepalive_count_max": _KEEPALIVES_UNANSWERED,
-    "backlog": _BACKLOG,
+    # A visit keeps its own time, so that it knows what it was ended for.
+    "login_timeout": 0,
     "config": None,
 }
 
@@ -90,8 +70,9 @@ class LandingServer:
         disk: Disk = Disk(),  # noqa: B008  a frozen value
     ) -> None:
         self.accounts = Accounts(settings.accounts)
+        self.door = Door(settings.landing, store, shut_out=self._put_out, displace=self._make_room)
         self.stopping = False
-        self.visits: set[Visit] = set()
+        self.visits: dict[Visit, None] = {}
         self._settings = settings
         self._spool = spool
         self._store = store
@@ -102,6 +83,7 @@ class LandingServer:
         self._rooms: dict[str, Room] = {}
         self._pool = ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="relay-landing")
         self._acceptors: list[asyncssh.SSHAcceptor] = []
+        self._host_keys: list[asyncssh.SSHKey] = []
         self._changed = asyncio.Event()
         self._sessions: set[SftpSession] = set()
 
@@ -113,28 +95,24 @@ class LandingServer:
         """
         # Below this it writes the names of users.
         asyncssh.set_log_level(logging.WARNING)
-        host_keys = load_host_keys(self._settings.landing.host_keys)
-        for key in host_keys:
-            if key.get_algorithm() == "ssh-rsa":
-                # SHA-1 goes only this way: the option for signature algorithms does not reach host keys.
-                key.sig_algorithms = _RSA_SIGNATURES
+        self._host_keys = load_host_keys(self._settings.landing.host_keys)
         try:
             for host, port in self._settings.landing.addresses:
-                self._acceptors.append(await self._listen(host, port, host_keys))
+                self._acceptors.append(await self._listen(host, port))
         except RelayError:
             await self.close()
             raise
         return tuple(_shown(*address[:2]) for acceptor in self._acceptors for address in acceptor.get_addresses())
 
-    async def _listen(self, host: str, port: int, host_keys: list[asyncssh.SSHKey]) -> asyncssh.SSHAcceptor:
+    async def _listen(self, host: str, port: int) -> asyncssh.SSHAcceptor:
         try:
             return await asyncssh.create_server(
                 lambda: Visit(self),
                 host,
                 port,
-                server_host_keys=host_keys,
-                login_timeout=self._settings.landing.login_timeout.total_seconds(),
+                backlog=_BACKLOG,
                 **_OPTIONS,
+                **self._changeable_options(),
             )
         except OSError as trouble:
             raise RelayError(
@@ -143,16 +121,53 @@ class LandingServer:
             ) from None
 
     def reload(self, config: Config) -> None:
-        """Use the accounts of `config` from now on; whoever is logged in as one that is gone is put out."""
+        """Use the accounts, limits, penalties and algorithms of `config` from now on.
+
+        Whoever is logged in as an account that is gone, or from where it may not any more, is put out. Where it
+        listens, and its host keys, stay what they were.
+        """
         self._settings = config
         self.accounts.reload(config.accounts)
         self.floor.least = config.landing.min_free
         for account, room in self._rooms.items():
             if account in config.accounts:
                 room.allowance = self._allowance(account)
+        self.door.reload(config.landing)
+        for acceptor in self._acceptors:
+            acceptor.update(**self._changeable_options())
         for visit in list(self.visits):
-            if visit.account is not None and visit.account not in self.accounts:
+            if visit.account is None:
+                continue
+            if visit.account not in self.accounts:
                 visit.hang_up("account_removed")
+            elif not self.accounts.is_from_where_it_may(visit.account, visit.guest.address):
+                visit.hang_up("address_not_allowed")
+
+    async def keep_bans(self) -> None:
+        """Keep the bans over restarts, and lift those that an operator lifts; until it is cancelled."""
+        await self.door.keep_bans()
+
+    def _changeable_options(self) -> dict[str, Any]:
+        """Return the options that a reload may change for connections to come."""
+        landing = self._settings.landing
+        return {
+            **OFFERED[landing.algorithms],
+            "server_host_keys": offered_host_keys(self._host_keys, landing.algorithms),
+            "keepalive_interval": landing.limits.keepalive.total_seconds(),
+            "keepalive_count_max": landing.limits.keepalives_unanswered,
+        }
+
+    def _waiting(self, source: Network) -> list[Visit]:
+        """Return the connections of a source that have not logged in, the one that waits longest first."""
+        return [it for it in self.visits if it.account is None and not it.aborted and it.guest.source == source]
+
+    def _put_out(self, source: Network) -> None:
+        for visit in self._waiting(source):
+            visit.abort()
+
+    def _make_room(self, source: Network) -> None:
+        for visit in self._waiting(source)[:1]:
+            visit.abort()
 
     async def drain(self, within: timedelta) -> None:
         """Listen no more, let open uploads come to their end, and after `within` put everybody out."""
@@ -226,118 +241,24 @@ class LandingServer:
     def _note(self, landing: Landing) -> None:
         self._store.land(landing, datetime.now(UTC))
 
-    def leave(self, visit: "Visit") -> None:
+    @property
+    def limits(self) -> LimitSettings:
+        """The limits in force."""
+        return self._settings.landing.limits
+
+    @property
+    def login_seconds(self) -> float:
+        """How long a client may take to log in."""
+        return self._settings.landing.login_timeout.total_seconds()
+
+    def sessions_of(self, account: str) -> int:
+        """Return how many sessions an account has; a connection without one counts as one."""
+        return sum(visit.sessions for visit in self.visits if visit.account == account)
+
+    def leave(self, visit: Visit) -> None:
         """Take note that a connection has ended."""
-        self.visits.discard(visit)
+        self.visits.pop(visit, None)
         self._changed.set()
-
-
-class Visit(asyncssh.SSHServer):
-    """One connection, from its first byte to its last."""
-
-    def __init__(self, server: LandingServer) -> None:
-        self.account: str | None = None
-        self._server = server
-        self._name = token_hex(4)
-        self._address = ""
-        self._sessions: list[SftpSession] = []
-        self._connection: asyncssh.SSHServerConnection
-        self._claimed: str | None = None
-        self._method = "publickey"
-        self._wrong_passwords = 0
-        self._refusal: str | None = None
-
-    def hang_up(self, reason: str) -> None:
-        """End the connection and every session on it."""
-        for session in self._sessions:
-            session.blame(reason)
-        self._connection.close()
-
-    # What asyncssh calls. Forwarding of every kind is refused by not being mentioned here.
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Note who is there."""
-        self._connection = conn
-        self._address = (conn.get_extra_info("peername") or ("gone",))[0]
-        self._server.visits.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the sessions hear of it too
-        """Say so if somebody tried to log in and did not succeed; a mere touch of the port is not worth a line."""
-        if self.account is None and self._refusal is not None:
-            self._say_refused(self._refusal)
-        self._server.leave(self)
-
-    async def begin_auth(self, username: str) -> bool:
-        """Make ready for a login: keys are read anew each time."""
-        self._claimed = username
-        self._refusal = "gave_up" if username in self._server.accounts else "unknown_account"
-        try:
-            self._connection.set_authorized_keys(await self._server.accounts.authorized_keys(username))
-        except RelayError:
-            self._refusal = "unusable_authorized_keys"
-            self._connection.set_authorized_keys(None)
-        return True
-
-    def public_key_auth_supported(self) -> bool:
-        """Offer it to everybody, so that nobody learns which accounts there are."""
-        return True
-
-    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
-        """Refuse a key: asyncssh asks only about those that `begin_auth` did not name."""
-        if self._refusal == "gave_up":
-            self._refusal = "key_not_authorized"
-        return False
-
-    def password_auth_supported(self) -> bool:
-        """Offer it to everybody, likewise; keyboard-interactive login asks for the same password."""
-        return True
-
-    async def validate_password(self, username: str, password: str) -> bool:
-        """Check a password.
-
-        Raises:
-            asyncssh.PermissionDenied: this was one wrong password too many; it ends the connection.
-        """
-        try:
-            if await self._server.accounts.is_password(username, password):
-                self._method = "password"
-                return True
-            reason = "wrong_password" if username in self._server.accounts else "unknown_account"
-        except RelayError:
-            reason = "unusable_password_hash"
-        self._say_refused(reason)
-        self._refusal = None
-        self._wrong_passwords += 1
-        if self._wrong_passwords >= _MOST_WRONG_PASSWORDS:
-            raise asyncssh.PermissionDenied("Too many wrong passwords")
-        return False
-
-    def auth_completed(self) -> None:
-        """Note who it is."""
-        self.account = self._connection.get_extra_info("username")
-        emit(
-            Event.LANDING_LOGIN_SUCCEEDED,
-            session=self._name,
-            account=self.account,
-            address=self._address,
-            method=self._method,
-        )
-
-    def session_requested(self) -> SftpSession:
-        """Open a session."""
-        self._sessions = [session for session in self._sessions if not session.ended]
-        if self.account is None or self.account not in self._server.accounts or self._server.stopping:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "Not now")
-        if len(self._sessions) >= _MOST_SESSIONS:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "Too many sessions")
-        session = self._server.new_session(self.account, self._name)
-        self._sessions.append(session)
-        return session
-
-    def _say_refused(self, reason: str) -> None:
-        # A user name that is not an account's may be a password typed into the wrong field.
-        account = self._claimed if self._claimed in self._server.accounts else None
-        emit(Event.LANDING_LOGIN_REFUSED, session=self._name, address=self._address, reason=reason, account=account)
 
 
 def _say_failed(account: str, session: str, defect: BaseException) -> None:

@@ -44,6 +44,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         failed: Callable[[BaseException], None],
     ) -> None:
         self.ended = False
+        self.active_at = asyncio.get_running_loop().time()
         self._begin = begin
         self._pool = pool
         self._pace = pace
@@ -69,6 +70,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def is_uploading(self) -> bool:
         """Whether an upload is open, or being committed."""
         return self._begun and not self.ended and bool(self._operations.uploads)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the client waits for something, not the other way round."""
+        return self._in_thread
 
     def blame(self, reason: str) -> None:
         """Say why the session is about to be ended from outside."""
@@ -101,6 +107,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Take bytes in, and do what can be done."""
         if self._over:
             return
+        self.active_at = self._loop.time()
         self._inbox.feed(data)
         self._work()
         self._regulate()

@@ -11,6 +11,7 @@ from typing import Self
 
 from relay.model import RelayError
 from relay.store.arrivals import ArrivalVerbs
+from relay.store.bans import BanVerbs
 from relay.store.database import BUSY_TIMEOUT, Database, make_private
 from relay.store.decisions import DecisionVerbs
 from relay.store.exports import ExportVerbs
@@ -43,6 +44,7 @@ class Store(
     UpstreamVerbs,
     ReminderVerbs,
     FreshnessVerbs,
+    BanVerbs,
     ReadingVerbs,
 ):
     """The door to the database. Threads may share one; several processes may each open their own.

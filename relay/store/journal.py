@@ -75,6 +75,11 @@ def subject_of_upstream(upstream: str) -> str:
     return f"upstream/{upstream}"
 
 
+def subject_of_source(source: str) -> str:
+    """Return what a source of connections is called in the history."""
+    return f"source/{source}"
+
+
 def _fields(event: Event, facts: Mapping[str, object]) -> dict[str, object]:
     entry = CATALOGUE[event]
     fields = {name: _plain(facts[name]) for name in entry.fields if name != _NOT_STORED}

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0006"
+VERSION: Final = "0007"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -214,6 +214,15 @@ probes: Final = Table(
     Column("found", JSON, nullable=False),
 )
 """What `relay check --connect` found last at each upstream."""
+bans: Final = Table(
+    "bans",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("banned_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+)
+"""The sources that are shut out of the landing zone (rule L22); what is over may still stand here."""
 
 transitions: Final = Table(
     "transitions",

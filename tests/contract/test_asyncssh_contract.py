@@ -4,11 +4,13 @@ A test of a trap that fails is good news: asyncssh has changed, and the way arou
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncssh
+import paramiko
 import pytest
 
 WINDOW = 256 * 1024
@@ -333,14 +335,14 @@ def test_a_disconnect_raised_while_a_password_is_checked_ends_the_connection() -
 
 
 def test_trap_an_expiry_date_of_a_key_is_not_kept() -> None:
-    """So `relay.keys` refuses the option."""
+    """So `relay.keys` keeps the date itself, and gives asyncssh only the keys that count."""
     line = f'expiry-time="20200101" {CLIENT_KEY.export_public_key().decode()}'
     options = asyncssh.import_authorized_keys(line).validate(CLIENT_KEY.convert_to_public(), "", "127.0.0.1")
     assert options is not None
 
 
 def test_the_address_that_a_key_may_come_from_is_kept() -> None:
-    """The one option that `relay.keys` lets through to asyncssh."""
+    """The one option that `relay.keys` leaves to asyncssh."""
     line = f'from="192.0.2.0/24" {CLIENT_KEY.export_public_key().decode()}'
     keys = asyncssh.import_authorized_keys(line)
     assert keys.validate(CLIENT_KEY.convert_to_public(), "", "192.0.2.7") is not None
@@ -361,7 +363,7 @@ def test_trap_an_rsa_host_key_offers_sha1_unless_its_own_list_says_otherwise() -
 
 
 def test_trap_a_channel_keeps_every_environment_variable() -> None:
-    """asyncssh grants each request itself. Nothing reads them; that they are granted cannot be helped from here."""
+    """asyncssh grants each request itself; the one way to refuse is to take the place of what grants it."""
 
     async def run() -> None:
         session = Session()
@@ -370,6 +372,153 @@ def test_trap_a_channel_keeps_every_environment_variable() -> None:
                 asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None, env={"LD_PRELOAD": "x"}
             )
             assert dict(session.chan.get_environment()) == {"LD_PRELOAD": "x"}
+
+    class Refuses(Server):
+        def session_requested(self) -> Any:  # noqa: ANN401  a channel and its session
+            channel = self.conn.create_server_channel(encoding=None, window=WINDOW)
+            channel._process_env_request = lambda packet: False  # type: ignore[method-assign]  # noqa: ARG005, SLF001
+            return channel, self.session
+
+    async def run_refusing() -> None:
+        session = Session()
+        async with listening(Refuses(session)) as port, connected(port) as client:
+            await client.create_session(
+                asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None, env={"LD_PRELOAD": "x"}
+            )
+            assert dict(session.chan.get_environment()) == {}
+
+    asyncio.run(run())
+    asyncio.run(run_refusing())
+
+
+@pytest.mark.parametrize("rearmed", [False, True])
+def test_trap_a_connection_takes_one_service_request(rearmed: bool) -> None:  # noqa: FBT001
+    """paramiko sends one for each try; the one way to take more is to expect another after each refusal."""
+
+    class Rearms(Server):
+        def password_auth_supported(self) -> bool:
+            if rearmed:
+                self.conn._next_service = b"ssh-userauth"  # noqa: SLF001
+            return True
+
+        def validate_password(self, username: str, password: str) -> bool:  # noqa: ARG002
+            return password == PASSWORD
+
+    async def run() -> None:
+        server = Rearms(Session())
+        async with listening(server) as port:
+            assert await asyncio.to_thread(_second_try, port) is rearmed
+            await server.lost.wait()
+
+    asyncio.run(run())
+
+
+def _second_try(port: int) -> bool:
+    """Say whether paramiko's second password on a connection logs in."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        transport = paramiko.Transport(connection)
+        transport.start_client(timeout=30)
+        try:
+            with pytest.raises(paramiko.AuthenticationException):
+                transport.auth_password("client", "wrong", fallback=False)
+            transport.auth_password("client", PASSWORD, fallback=False)
+        except paramiko.SSHException:
+            return False
+        finally:
+            transport.close()
+        return True
+
+
+def test_which_methods_there_are_is_asked_after_each_refusal() -> None:
+    """Once, by `kbdint_auth_supported`: it is how requests before a login are counted, whatever they ask."""
+
+    class Counts(Server):
+        asked = 0
+
+        def kbdint_auth_supported(self) -> bool:
+            self.asked += 1
+            return NotImplemented  # type: ignore[no-any-return]
+
+        def validate_password(self, username: str, password: str) -> bool:  # noqa: ARG002
+            return False
+
+    async def run() -> None:
+        server = Counts(Session())
+        stranger = asyncssh.generate_private_key("ssh-ed25519")
+        async with listening(server) as port:
+            with pytest.raises(asyncssh.PermissionDenied):
+                async with connected(
+                    port, client_keys=[stranger], password="wrong", preferred_auth="publickey,password"
+                ):
+                    pytest.fail("logged in")
+            await server.lost.wait()
+            # none, the key, the password
+            assert server.asked == 3
+
+    asyncio.run(run())
+
+
+def test_an_abort_at_the_beginning_comes_before_the_greeting() -> None:
+    """That is how a source that is shut out is dropped; the visit hears of its end all the same."""
+
+    class Aborts(Server):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            conn.abort()
+
+    async def run() -> None:
+        server = Aborts(Session())
+        async with listening(server) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+            await server.lost.wait()
+
+    asyncio.run(run())
+
+
+def test_a_password_that_is_being_checked_may_be_overtaken_by_another() -> None:
+    """A client need not wait for an answer: so tries are counted before the work, not after it."""
+
+    class Slow(Server):
+        def __init__(self) -> None:
+            super().__init__(Session())
+            self.begun = 0
+            self.cancelled = 0
+
+        async def validate_password(self, username: str, password: str) -> bool:  # type: ignore[override]  # noqa: ARG002
+            self.begun += 1
+            try:
+                await asyncio.sleep(3600 if self.begun < 3 else 0)
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            return False
+
+    def ask_three_times(port: int) -> None:
+        transport: Any
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            transport = paramiko.Transport(connection)
+            transport.start_client(timeout=30)
+            with pytest.raises(paramiko.AuthenticationException):
+                transport.auth_none("client")
+            for _ in range(3):
+                message = paramiko.Message()
+                message.add_byte(bytes([50]))
+                for text in ("client", "ssh-connection", "password"):
+                    message.add_string(text)
+                message.add_boolean(False)  # noqa: FBT003  as paramiko has it
+                message.add_string("wrong")
+                transport._send_message(message)  # noqa: SLF001  paramiko itself waits for each answer
+            transport.close()
+
+    async def run() -> None:
+        server = Slow()
+        async with listening(server) as port:
+            await asyncio.to_thread(ask_three_times, port)
+            await server.lost.wait()
+        assert server.begun == 3
+        assert server.cancelled >= 2
 
     asyncio.run(run())
 

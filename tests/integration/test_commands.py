@@ -25,7 +25,9 @@ from relay.config import (
     AccountSettings,
     HostSettings,
     LandingSettings,
+    LimitSettings,
     LogSettings,
+    PenaltySettings,
     RouteSettings,
     UpstreamSettings,
     load,
@@ -201,7 +203,7 @@ def test_init_where_nobody_can_write(tmp_path: Path) -> None:
 def starting(name: str, *, uncommented: bool = False) -> dict[str, Any]:
     """Return a file that `relay init` writes; `uncommented`: with what it shows in comments set."""
     text = (resources.files("relay.cli") / "starting" / name).read_text(encoding="utf-8")
-    return tomllib.loads(re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE) if uncommented else text)
+    return tomllib.loads(re.sub(r"^#(?=[a-z0-9_]+ = )", "", text, flags=re.MULTILINE) if uncommented else text)
 
 
 def host_settings(tables: dict[str, Any]) -> HostSettings:
@@ -217,9 +219,9 @@ def route_settings(table: dict[str, Any]) -> RouteSettings:
 
 
 def test_the_host_defaults_that_init_shows_are_the_defaults() -> None:
-    """A commented line of `relay.toml` says what counts without it, but for the other ways to log in."""
+    """A commented line of `relay.toml` says what counts without it, but for what an account or upstream may have."""
     shown = starting("relay.toml", uncommented=True)
-    del shown["accounts"]["amperity"]["password_hash"]
+    del shown["accounts"]["amperity"]["password_hash"], shown["accounts"]["amperity"]["allow_from"]
     del shown["upstreams"]["attentive"]["private_key"], shown["upstreams"]["attentive"]["passphrase"]
     assert host_settings(shown) == host_settings(starting("relay.toml"))
 
@@ -237,6 +239,8 @@ def test_init_shows_every_key() -> None:
     host, route = starting("relay.toml", uncommented=True), starting("example.toml", uncommented=True)
     assert host.keys() == set(settable_keys(HostSettings))
     assert host["landing"].keys() == set(settable_keys(LandingSettings))
+    assert host["landing"]["limits"].keys() == set(settable_keys(LimitSettings))
+    assert host["landing"]["penalties"].keys() == set(settable_keys(PenaltySettings))
     assert host["accounts"]["amperity"].keys() == set(settable_keys(AccountSettings))
     assert host["upstreams"]["attentive"].keys() == set(settable_keys(UpstreamSettings))
     assert host["log"].keys() == set(settable_keys(LogSettings))

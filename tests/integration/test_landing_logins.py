@@ -1,14 +1,20 @@
 """Who gets into the landing zone, and what else is refused there: everything but SFTP."""
 
 import logging
+import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import asyncssh
 import paramiko
 import pytest
 from paramiko.transport import ServiceRequestingTransport
@@ -105,7 +111,13 @@ def test_scp_is_refused_in_its_old_form_and_works_in_its_new(zone: LandingZone, 
 
 @pytest.mark.parametrize(
     "forwarding",
-    ["-Wlocalhost:22", "-R0:localhost:22", "-R/tmp/relay-test-socket:localhost:22", "-w0:0"],
+    [
+        "-Wlocalhost:22",
+        "-R0",
+        "-R0:localhost:22",
+        "-R/tmp/relay-test-socket:localhost:22",
+        "-w0:0",
+    ],
 )
 def test_forwarding_is_refused(zone: LandingZone, forwarding: str) -> None:
     """Neither out of the host, nor into it, nor a tunnel."""
@@ -113,6 +125,103 @@ def test_forwarding_is_refused(zone: LandingZone, forwarding: str) -> None:
     done = ssh(zone, "-oExitOnForwardFailure=yes", *arguments)
     assert done.returncode != 0
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["port", "socket", "socks"])
+def test_nothing_comes_through_what_the_client_forwards(zone: LandingZone, tmp_path: Path, kind: str) -> None:
+    """The client listens on its side; what connects there is refused on ours: `-L` to a port or socket, and `-D`."""
+    path = tmp_path / "target"
+    with ExitStack() as stack:
+        if kind == "socket":
+            target = stack.enter_context(socket.socket(socket.AF_UNIX))
+            target.bind(str(path))
+            target.listen()
+        else:
+            target = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            local = free.getsockname()[1]
+        port = 0 if kind == "socket" else target.getsockname()[1]
+        asked = {
+            "port": f"-L127.0.0.1:{local}:127.0.0.1:{port}",
+            "socket": f"-L127.0.0.1:{local}:{path}",
+            "socks": f"-D127.0.0.1:{local}",
+        }[kind]
+        login = ("-p", str(zone.port), "-i", str(zone.key), "amperity@127.0.0.1")
+        client = stack.enter_context(
+            subprocess.Popen(
+                ["ssh", asked, "-N", *OPTIONS, *login], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            )
+        )
+        stack.callback(client.terminate)
+        until(lambda: _answers(local), "the client to listen")
+        through = stack.enter_context(socket.create_connection(("127.0.0.1", local), timeout=PATIENCE))
+        if kind == "socks":
+            through.sendall(b"\x05\x01\x00")
+            assert through.recv(2) == b"\x05\x00"
+            through.sendall(b"\x05\x01\x00\x01\x7f\x00\x00\x01" + port.to_bytes(2, "big"))
+        assert _said(through) in (b"", b"\x05")
+        target.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            target.accept()
+
+
+def _said(connection: socket.socket) -> bytes:
+    """The first byte that comes through, none if the connection ends."""
+    try:
+        return connection.recv(1)
+    except ConnectionError:
+        return b""
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_agent_and_x11_are_refused_and_environment_is_not_taken(zone: LandingZone) -> None:
+    """OpenSSH's own client is told no, for each, and has its SFTP session all the same."""
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    variables = ("-oSendEnv=RELAY_TEST", "-oSetEnv=LD_PRELOAD=/x.so")
+    login = ("-p", str(zone.port), "-i", str(zone.key))
+    names = dict(re.findall(r"(SSH_\w+)=([^;]+);", agent))
+    try:
+        done = subprocess.run(
+            ["ssh", "-A", "-X", *OPTIONS, "-vvv", *variables, *login, "-s", "amperity@127.0.0.1", "sftp"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            env={**os.environ, **names, "RELAY_TEST": "1", "DISPLAY": "127.0.0.1:0"},
+        )
+    finally:
+        os.kill(int(names["SSH_AGENT_PID"]), signal.SIGTERM)
+    assert done.returncode == 0
+    assert "auth-agent-req@openssh.com" in done.stderr
+    assert "Sending env" in done.stderr
+    assert "Requesting X11 forwarding" not in done.stderr or "X11 forwarding request failed" in done.stderr
+
+
+def test_every_environment_variable_is_refused(zone: LandingZone) -> None:
+    """The client is told so, and nothing of it is kept."""
+    with RawSftp(zone.port, "amperity", zone.key) as client:
+        session = client.transport.open_session()
+        with pytest.raises(paramiko.SSHException):
+            _set_environment(session)
+
+
+def _set_environment(session: Any) -> None:  # noqa: ANN401  there is no public way to wait for this answer
+    """Ask for a variable and wait for the answer, which paramiko's own method does not."""
+    message = paramiko.Message()
+    message.add_byte(bytes([98]))
+    message.add_int(session.remote_chanid)
+    message.add_string("env")
+    message.add_boolean(True)  # noqa: FBT003  as paramiko has it
+    message.add_string("LD_PRELOAD")
+    message.add_string("/x.so")
+    session._event_pending()  # noqa: SLF001
+    session.transport._send_user_message(message)  # noqa: SLF001
+    session._wait_for_event()  # noqa: SLF001
 
 
 def test_channels_of_other_kinds_are_refused(zone: LandingZone) -> None:
@@ -247,20 +356,6 @@ def test_three_wrong_passwords_end_the_connection(tmp_path: Path) -> None:
         zone.wait_for("landing.login_refused", 3)
 
 
-def test_known_limit_a_client_that_begins_a_login_twice_is_cut_off(zone: LandingZone) -> None:
-    """asyncssh takes one service request a connection; paramiko sends one for each key or password that it tries.
-
-    So paramiko gets in with its first key or password, or by `ServiceRequestingTransport`.
-    """
-    transport = paramiko.Transport(socket.create_connection(("127.0.0.1", zone.port)))
-    transport.start_client(timeout=PATIENCE)
-    with pytest.raises(paramiko.AuthenticationException):
-        transport.auth_password("amperity", "wrong", fallback=False)
-    with pytest.raises(paramiko.SSHException):
-        transport.auth_password("amperity", PASSWORD, fallback=False)
-    transport.close()
-
-
 def test_a_key_that_is_not_the_accounts_is_refused(zone: LandingZone, tmp_path: Path) -> None:
     """And said so once, when the client has given up."""
     write_key(tmp_path / "stranger")
@@ -280,9 +375,21 @@ def test_keys_are_read_again_at_each_login(zone: LandingZone, tmp_path: Path) ->
     assert sftp(zone.port, "amperity", zone.key, "pwd", check=False).returncode == 255
 
 
-@pytest.mark.parametrize("option", ['expiry-time="20200101"', 'command="internal-sftp"', 'environment="A=b"'])
+@pytest.mark.parametrize(
+    ("option", "reason"), [("20200101", "key_expired"), ("203001010000Z", None), ("203001010000", None)]
+)
+def test_an_expired_key_does_not_log_in(zone: LandingZone, option: str, reason: str | None) -> None:
+    """asyncssh would ignore the date silently; until then the key logs in."""
+    authorized = zone.key.with_suffix(".pub")
+    authorized.write_text(f'expiry-time="{option}" {authorized.read_text(encoding="utf-8")}', encoding="utf-8")
+    assert sftp(zone.port, "amperity", zone.key, "pwd", check=False).returncode == (255 if reason else 0)
+    if reason:
+        assert zone.wait_for("landing.login_refused")["reason"] == reason
+
+
+@pytest.mark.parametrize("option", ['from="*.example.com"', 'command="internal-sftp"', 'environment="A=b"', "from"])
 def test_a_key_with_an_option_that_would_not_be_kept_does_not_log_in(zone: LandingZone, option: str) -> None:
-    """asyncssh would ignore an expiry date silently: an expired key must not log in."""
+    """What asyncssh would ignore, or stumble over, keeps the key out instead."""
     authorized = zone.key.with_suffix(".pub")
     authorized.write_text(f"{option} {authorized.read_text(encoding='utf-8')}", encoding="utf-8")
     assert sftp(zone.port, "amperity", zone.key, "pwd", check=False).returncode == 255
@@ -295,6 +402,85 @@ def test_a_key_logs_in_from_where_it_may(zone: LandingZone, pattern: str, status
     authorized = zone.key.with_suffix(".pub")
     authorized.write_text(f'from="{pattern}",restrict {authorized.read_text(encoding="utf-8")}', encoding="utf-8")
     assert sftp(zone.port, "amperity", zone.key, "pwd", check=False).returncode == status
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "parameters"),
+    [("ssh-rsa", {"key_size": 4096}), ("ecdsa-sha2-nistp256", {}), ("ecdsa-sha2-nistp384", {}), ("ssh-ed25519", {})],
+)
+def test_the_kinds_of_keys_that_amperity_has_log_in(
+    zone: LandingZone, tmp_path: Path, algorithm: str, parameters: dict[str, int]
+) -> None:
+    """RSA of 4096 bits, which it prefers, ECDSA and Ed25519."""
+    write_key(tmp_path / "key", asyncssh.generate_private_key(algorithm, **parameters))  # type: ignore[arg-type]
+    zone.key.with_suffix(".pub").write_text((tmp_path / "key.pub").read_text(encoding="utf-8"), encoding="utf-8")
+    sftp(zone.port, "amperity", tmp_path / "key", "pwd")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "HostKeyAlgorithms=ecdsa-sha2-nistp256",
+        "HostKeyAlgorithms=rsa-sha2-256",
+        "HostKeyAlgorithms=rsa-sha2-512",
+        "HostKeyAlgorithms=ssh-ed25519",
+        "KexAlgorithms=curve25519-sha256",
+        "KexAlgorithms=curve25519-sha256@libssh.org",
+        "KexAlgorithms=ecdh-sha2-nistp256",
+        "Ciphers=aes128-gcm@openssh.com",
+        "Ciphers=aes256-gcm@openssh.com",
+        "Ciphers=aes128-ctr",
+        "Ciphers=aes256-ctr",
+        "MACs=hmac-sha2-256",
+    ],
+)
+def test_what_a_jvm_client_may_insist_on_is_spoken(zone: LandingZone, wanted: str) -> None:
+    """Amperity's library is not documented; each of these alone is enough."""
+    cipher = ("-oCiphers=aes128-ctr",) if wanted.startswith("MACs") else ()
+    assert ssh(zone, f"-o{wanted}", *cipher, "-s", "sftp").returncode == 0
+
+
+def test_several_sessions_at_once_are_normal(zone: LandingZone) -> None:
+    """As Amperity opens them: each with its own connection, all uploading at the same time."""
+    clients = [RawSftp(zone.port, "amperity", zone.key) for _ in range(8)]
+    handles = []
+    for number, client in enumerate(clients):
+        zone.held.enter_context(client)
+        handles.append(client.open(f"/uploads/{number}.csv".encode()).handle)
+    for client, handle in zip(clients, handles, strict=True):
+        assert client.write(handle, 0, b"one list\n").status == 0
+    for client, handle in zip(clients, handles, strict=True):
+        assert client.close(handle).status == 0
+    assert len(zone.visible()) == 8
+
+
+# Where from
+
+
+@pytest.mark.parametrize(("networks", "may"), [(["127.0.0.0/8"], True), (["192.0.2.0/24", "2001:db8::/32"], False)])
+def test_an_account_logs_in_from_where_it_may(tmp_path: Path, networks: list[str], may: bool) -> None:  # noqa: FBT001
+    """By key and by password; from elsewhere the client hears what everybody hears, and the log says why."""
+    with LandingZone(tmp_path / "zone", account={"allow_from": networks}) as zone:
+        assert sftp(zone.port, "amperity", zone.key, "pwd", check=False).returncode == (0 if may else 255)
+        if may:
+            password_login(zone, "amperity", PASSWORD).close()
+            return
+        for password in (PASSWORD, "wrong"):
+            with pytest.raises(paramiko.AuthenticationException) as refused:
+                password_login(zone, "amperity", password)
+            assert str(refused.value) == "Authentication failed."
+        zone.wait_for("landing.login_refused", 3)
+        assert {line["reason"] for line in zone.events("landing.login_refused")} == {"address_not_allowed"}
+        sftp(zone.port, "other", zone.key, "pwd")
+
+
+def test_whoever_may_not_come_from_there_any_more_is_put_out(zone: LandingZone) -> None:
+    """A reload takes effect on those that are inside."""
+    with RawSftp(zone.port, "amperity", zone.key) as inside, RawSftp(zone.port, "other", zone.key) as other:
+        zone.account["allow_from"] = ["192.0.2.0/24"]
+        zone.loop.call_soon_threadsafe(zone.server.reload, zone.settings())
+        until(lambda: not inside.transport.is_active(), "the connection to be ended")
+        assert other.ask(17, b"\0\0\0\1/").kind == 105
 
 
 def test_an_unusable_password_file_lets_nobody_in_and_says_so(zone: LandingZone) -> None:

@@ -6,19 +6,20 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import argon2
 import asyncssh
 import uvloop
 
 from relay import log
 from relay.config import AccountSettings, Config, LandingSettings
 from relay.landing import LandingServer
-from relay.landing.accounts import hash_password
 from relay.landing.filesystem import Disk
 from relay.model import Arrival
 from relay.spool import Spool
@@ -26,11 +27,18 @@ from relay.store import Store
 
 PASSWORD = "a password of the tests"
 PATIENCE = 30.0
+HOST_KEYS = {
+    "ssh_host_ed25519_key": "ssh-ed25519",
+    "ssh_host_ecdsa_key": "ecdsa-sha2-nistp256",
+    "ssh_host_rsa_key": "ssh-rsa",
+}
 _T = TypeVar("_T")
 
 
 class LandingZone:
     """The real landing zone on a free port, in use as a context manager.
+
+    What a test keeps open until the end, such as connections, goes to `held`.
 
     The accounts `amperity` and `other` log in with `key`; `amperity` also with `PASSWORD`.
 
@@ -59,11 +67,16 @@ class LandingZone:
         self.port = 0
         self.loop = asyncio.new_event_loop() if plain_loop else uvloop.new_event_loop()
         self.defects: list[dict[str, Any]] = []
+        self.held = ExitStack()
         self._directory = directory
         self._disk = disk or Disk()
         self._login_timeout = login_timeout
-        # No test depends on how full the disk is that it runs on.
-        self.limits = {"min_free": "0B", **(limits or {})}
+        # No test depends on how full the disk is that it runs on; few are about what loopback is held to.
+        self.limits: dict[str, object] = {
+            "min_free": "0B",
+            "limits": {"exempt": ["127.0.0.0/8", "::1"]},
+            **(limits or {}),
+        }
         self.account = dict(account or {})
         self._log = io.StringIO()
         self._thread = threading.Thread(target=self._run)
@@ -71,9 +84,8 @@ class LandingZone:
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         write_key(self.key)
-        write_key(self._directory / "ssh_host_ed25519_key")
-        write_key(self._directory / "ssh_host_ecdsa_key", asyncssh.generate_private_key("ecdsa-sha2-nistp256"))
-        write_key(self._directory / "ssh_host_rsa_key", _host_rsa_key())
+        for name, algorithm in HOST_KEYS.items():
+            write_key(self._directory / name, _host_key(algorithm))
         (self._directory / "amperity.hash").write_text(_password_hash(), encoding="ascii")
         self.config = self.settings()
         self.spool.prepare(self.config.accounts)
@@ -82,12 +94,15 @@ class LandingZone:
         self._thread.start()
         self.server = self.do(self._make())
         address = self.do(self.server.start())[0]
+        self._bans = asyncio.run_coroutine_threadsafe(self.server.keep_bans(), self.loop)
         self.port = int(address.rpartition(":")[2])
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.held.close()
+        self._bans.cancel()
         self.do(self.server.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE)
@@ -134,7 +149,7 @@ class LandingZone:
         return tuple(asyncssh.read_public_key(f"{file}.pub").get_fingerprint() for file in self._host_keys())
 
     def _host_keys(self) -> tuple[Path, ...]:
-        return tuple(self._directory / f"ssh_host_{kind}_key" for kind in ("ed25519", "ecdsa", "rsa"))
+        return tuple(self._directory / name for name in HOST_KEYS)
 
     def drain(self, within: timedelta) -> None:
         """Have the landing zone stop as the daemon does."""
@@ -155,8 +170,12 @@ class LandingZone:
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """The log's lines with this event."""
-        lines = [json.loads(line) for line in self._log.getvalue().splitlines()]
+        lines = [json.loads(line) for line in self.log_lines()]
         return [line for line in lines if line["event"] == event]
+
+    def log_lines(self) -> list[str]:
+        """The log's lines, as they were written."""
+        return self._log.getvalue().splitlines()
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
         """Wait until `count` lines with this event were logged, and return the last of them."""
@@ -186,13 +205,16 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 @cache
 def _password_hash() -> str:
-    return hash_password(PASSWORD)
+    # A cheap one: what the tests need of a hash is that it is one.
+    return argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
 @cache
-def _host_rsa_key() -> asyncssh.SSHKey:
-    # Once for all landing zones: it takes half a second.
-    return asyncssh.generate_private_key("ssh-rsa")
+def _host_key(algorithm: str) -> asyncssh.SSHKey:
+    # Once for all landing zones: an RSA key takes half a second.
+    if algorithm == "ssh-rsa":
+        return asyncssh.generate_private_key(algorithm, key_size=3072)
+    return asyncssh.generate_private_key(algorithm)
 
 
 def write_key(file: Path, key: asyncssh.SSHKey | None = None, form: str = "openssh") -> None:

@@ -4,7 +4,9 @@ import os
 import shutil
 import stat
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -18,6 +20,7 @@ from relay.model import RelayError
 ED25519 = asyncssh.import_private_key(
     Ed25519PrivateKey.from_private_bytes(bytes(32)).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 )
+NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 PUBLIC = ED25519.export_public_key().decode().strip()
 
 needs_ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs openssh-client")
@@ -144,13 +147,46 @@ def test_a_missing_key_is_trouble(tmp_path: Path) -> None:
         PUBLIC,
         f"# Amperity\n\n  {PUBLIC} amperity@example.com\n",
         f'from="192.0.2.0/24,198.51.100.7",restrict {PUBLIC}',
-        f'no-pty,from="a b,c" {PUBLIC}',
+        f'no-pty,from="192.0.2.*,!192.0.2.9,2001:db8::/32" {PUBLIC}',
+        f'expiry-time="20301231",no-user-rc {PUBLIC}',
     ],
 )
 def test_authorized_keys_are_read(tmp_path: Path, text: str) -> None:
     """Comments, blank lines and options that the relay keeps may stand in the file."""
     authorized = keys.read_authorized_keys(write(tmp_path / "keys", text))
-    assert isinstance(authorized, asyncssh.SSHAuthorizedKeys)
+    assert isinstance(authorized.counting(NOW), asyncssh.SSHAuthorizedKeys)
+
+
+@pytest.mark.parametrize(
+    ("text", "expires_at"),
+    [
+        ("20261123Z", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("202611230630Z", datetime(2026, 11, 23, 6, 30, tzinfo=UTC)),
+        ("20261123063015Z", datetime(2026, 11, 23, 6, 30, 15, tzinfo=UTC)),
+        ("202611230630", datetime(2026, 11, 23, 6, 30).astimezone()),
+    ],
+)
+def test_a_key_counts_until_it_expires(tmp_path: Path, text: str, expires_at: datetime) -> None:
+    """By each form that OpenSSH has; of several dates the earliest, and others in the file count on."""
+    other = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
+    lines = f'expiry-time="20991231",expiry-time="{text}" {PUBLIC}\n{other.export_public_key().decode()}'
+    found = keys.read_authorized_keys(write(tmp_path / "keys", lines))
+    key = ED25519.convert_to_public()
+    before, at = found.counting(expires_at - timedelta(seconds=1)), found.counting(expires_at)
+    assert before is not None
+    assert at is not None
+    assert before.validate(key, "", "192.0.2.1") is not None
+    assert at.validate(key, "", "192.0.2.1") is None
+    assert at.validate(other, "", "192.0.2.1") is not None
+    assert found.has_expired(key, expires_at)
+    assert not found.has_expired(key, expires_at - timedelta(seconds=1))
+    assert not found.has_expired(other, expires_at)
+
+
+def test_when_all_keys_have_expired_none_counts(tmp_path: Path) -> None:
+    """The file is right all the same: it was, and time goes on."""
+    found = keys.read_authorized_keys(write(tmp_path / "keys", f'expiry-time="20200101" {PUBLIC}'))
+    assert found.counting(NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +198,16 @@ def test_authorized_keys_are_read(tmp_path: Path, text: str) -> None:
         ("---- BEGIN SSH2 PUBLIC KEY ----", "this is no public key"),
         (f'from="192.0.2.1 {PUBLIC}', "this is no public key"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "this is a private key"),
-        (f'expiry-time="20200101" {PUBLIC}', "the option expiry-time would not be kept"),
+        (f'expiry-time="tomorrow" {PUBLIC}', "the expiry-time tomorrow is no date"),
+        (f'expiry-time="20261332" {PUBLIC}', "the expiry-time 20261332 is no date"),
+        (f"expiry-time {PUBLIC}", "the option expiry-time would not be kept"),
+        (f'EXPIRY-TIME="20200101" {PUBLIC}', "the option EXPIRY-TIME would not be kept"),
+        (f"from {PUBLIC}", "the option from would not be kept"),
+        (f'from="*.example.com" {PUBLIC}', r"from=\*.example.com would match no client"),
+        (f'from="192.0.2.1,192.0.2.1/24" {PUBLIC}', "from=192.0.2.1/24 would match no client"),
+        (f'restrict="yes" {PUBLIC}', "the option restrict would not be kept"),
+        (f'permitopen="*:*" {PUBLIC}', "the option permitopen would not be kept"),
+        (f"verify-required {PUBLIC}", "the option verify-required would not be kept"),
         (f'from="192.0.2.1",command="/bin/true" {PUBLIC}', "the option command would not be kept"),
         (f"cert-authority {PUBLIC}", "the option cert-authority would not be kept"),
     ],
@@ -173,6 +218,24 @@ def test_a_line_that_would_be_skipped_or_not_kept_is_refused(tmp_path: Path, lin
         keys.read_authorized_keys(write(tmp_path / "keys", f"# first\n{PUBLIC}\n{line}\n"))
     assert "hunter2" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("algorithm", "parameters"), [("ssh-rsa", {"key_size": 1024}), ("ssh-dss", {})])
+def test_a_weak_key_is_refused(tmp_path: Path, algorithm: str, parameters: dict[str, Any]) -> None:
+    """DSA, or RSA of fewer than 2048 bits: nobody should be let in by those."""
+    weak = asyncssh.generate_private_key(algorithm, **parameters).export_public_key().decode()
+    with pytest.raises(RelayError, match="line 1: this key is too weak") as caught:
+        keys.read_authorized_keys(write(tmp_path / "keys", weak))
+    assert caught.value.hint
+
+
+def test_strict_algorithms_need_a_host_key_that_they_offer(tmp_path: Path) -> None:
+    """An ECDSA key alone would leave the landing zone without one."""
+    for name, algorithm in (("ecdsa", "ecdsa-sha2-nistp256"), ("ed25519", "ssh-ed25519")):
+        (tmp_path / name).write_bytes(asyncssh.generate_private_key(algorithm).export_private_key())
+    with pytest.raises(RelayError, match="strict algorithms need an Ed25519 or RSA host key"):
+        keys.check_strict([tmp_path / "ecdsa"])
+    keys.check_strict([tmp_path / "ecdsa", tmp_path / "ed25519"])
 
 
 def test_a_file_without_a_key_is_refused(tmp_path: Path) -> None:

@@ -5,20 +5,36 @@ is not kept. So each line is judged here before asyncssh is given the file.
 """
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncssh
 
+from relay.keys.authorized import AuthorizedKey, AuthorizedKeys, read_authorized_keys
+from relay.keys.reading import content_of, is_public_key, lines_of
 from relay.model import RelayError
+
+__all__ = [
+    "HOST_KEY_NAMES",
+    "SECRET_MODE",
+    "STRICT_HOST_KEYS",
+    "AuthorizedKey",
+    "AuthorizedKeys",
+    "HostKey",
+    "check_strict",
+    "fingerprints",
+    "generate_host_keys",
+    "load_host_keys",
+    "read_authorized_keys",
+    "read_client_key",
+    "read_known_hosts",
+]
 
 SECRET_MODE: Final = 0o600
 _PUBLIC_MODE: Final = 0o644
 _DEFAULT_PORT: Final = 22
-_LARGEST_FILE: Final = 1 << 20
 
 HOST_KEY_NAMES: Final = {
     "ssh_host_ed25519_key": ("ssh-ed25519", {}),
@@ -27,12 +43,8 @@ HOST_KEY_NAMES: Final = {
 }
 """The host keys that `generate_host_keys` makes: old JVM clients need the ECDSA or the RSA one."""
 
-_OPTION = re.compile(r'([A-Za-z0-9-]+)(?:="(?:\\.|[^"\\])*")?(?:,|$)')
-_OPTIONS = re.compile(r'((?:[^\s"]|"(?:\\.|[^"\\])*")+)\s+(.*)')
-# What the relay acts on ("from"), and what only forbids things that it never allows.
-_KEPT_OPTIONS: Final = frozenset(
-    ["from", "restrict", "no-pty", "no-port-forwarding", "no-agent-forwarding", "no-X11-forwarding", "no-user-rc"]
-)
+STRICT_HOST_KEYS: Final = frozenset(["ssh-ed25519", "ssh-rsa"])
+"""The kinds of host keys that the landing zone offers when its algorithms are strict (rule L26)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,19 @@ def load_host_keys(paths: Iterable[Path]) -> list[asyncssh.SSHKey]:
     return [_read_private_key(path, None) for path in paths]
 
 
+def check_strict(paths: Iterable[Path]) -> None:
+    """Check that there is a host key that can be offered when algorithms are strict.
+
+    Raises:
+        RelayError: there is none, or as `load_host_keys`.
+    """
+    if not any(key.get_algorithm() in STRICT_HOST_KEYS for key in load_host_keys(paths)):
+        raise RelayError(
+            "strict algorithms need an Ed25519 or RSA host key, and there is none",
+            hint='Add one to host_keys (`relay init` makes both), or set algorithms = "compatible".',
+        )
+
+
 def fingerprints(paths: Iterable[Path]) -> list[HostKey]:
     """Return the public side of each private host key, with its fingerprint as `ssh-keygen -l` shows it.
 
@@ -99,30 +124,13 @@ def read_client_key(path: Path, passphrase: str | None = None) -> asyncssh.SSHKe
     return _read_private_key(path, passphrase)
 
 
-def read_authorized_keys(path: Path) -> asyncssh.SSHAuthorizedKeys:
-    """Read the public keys that may log in to an account.
-
-    Raises:
-        RelayError: a line is no public key in OpenSSH's form, or has an option that would not be kept.
-    """
-    count = 0
-    for number, line in _lines(path):
-        _check_authorized_key(path, number, line)
-        count += 1
-    if not count:
-        raise RelayError(
-            f"{path} has no key", hint="Put the client's public key into it, one line such as `ssh-ed25519 AAAA… name`."
-        )
-    return asyncssh.read_authorized_keys(path)
-
-
 def read_known_hosts(path: Path, host: str, port: int) -> asyncssh.SSHKnownHosts:
     """Read the pinned host keys of an upstream.
 
     Raises:
         RelayError: a line cannot be understood, or no line is about `host` and `port`.
     """
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         if not _is_known_host(line):
             raise RelayError(
                 f"{path}, line {number}: this is no line of a known_hosts file",
@@ -153,58 +161,17 @@ def _keyscan(host: str, port: int) -> str:
     return f"ssh-keyscan {host}" if port == _DEFAULT_PORT else f"ssh-keyscan -p {port} {host}"
 
 
-def _check_authorized_key(path: Path, number: int, line: str) -> None:
-    where = f"{path}, line {number}"
-    if "PRIVATE KEY" in line:
-        raise RelayError(
-            f"{where}: this is a private key",
-            hint="Only public keys belong into this file. Have the client make a new pair; this key has been seen.",
-        )
-    match = None if _is_public_key(line) else _OPTIONS.fullmatch(line)
-    options, key = (match[1], match[2]) if match else ("", line)
-    if not _is_public_key(key):
-        raise RelayError(
-            f"{where}: this is no public key",
-            hint="A key is a line such as `ssh-ed25519 AAAA… name`; `ssh-keygen -i -f FILE` turns other forms into it.",
-        )
-    foreign = [name for name in _OPTION.findall(options) if name not in _KEPT_OPTIONS]
-    if foreign:
-        raise RelayError(
-            f"{where}: the option {foreign[0]} would not be kept",
-            hint='Only from="…" and options that forbid something, such as restrict, may stand before a key.',
-        )
-
-
-def _is_public_key(text: str) -> bool:
-    try:
-        asyncssh.import_public_key(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_known_host(line: str) -> bool:
     key = line.split(None, 2 if line.startswith("@") else 1)[-1]
     try:
         asyncssh.import_known_hosts(line)
     except ValueError:
         return False
-    return _is_public_key(key)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that say something, with their numbers from 1."""
-    try:
-        text = _read(path).decode()
-    except UnicodeDecodeError:
-        raise RelayError(f"{path} is not text", hint="Write the public key in OpenSSH's one-line form.") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield number, line.strip()
+    return is_public_key(key)
 
 
 def _read_private_key(path: Path, passphrase: str | None) -> asyncssh.SSHKey:
-    data = _read(path)
+    data = content_of(path)
     try:
         return asyncssh.import_private_key(data, passphrase)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
@@ -228,16 +195,6 @@ def _is_encrypted(data: bytes) -> bool:
     except asyncssh.KeyImportError:
         return b"ENCRYPTED" in data
     return False
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST_FILE)
-    except OSError as error:
-        raise RelayError(
-            f"{path} cannot be read: {error.strerror}", hint="Check the name and its permissions."
-        ) from None
 
 
 def _public_side(path: Path, key: asyncssh.SSHKey) -> HostKey:
