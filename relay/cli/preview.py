@@ -1,4 +1,4 @@
-"""`relay preview`: what would become of a file, without sending or keeping anything."""
+"""`relay preview`: what would become of a file, or of several as one export, without sending or keeping anything."""
 
 import csv
 import shutil
@@ -47,7 +47,7 @@ class Judged:
 
 @click.command()
 @config_option
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("paths", metavar="FILE...", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
 @click.option("--route", required=True, metavar="NAME", help="By whose rules and guards.")
 @click.option(
     "--output",
@@ -57,29 +57,37 @@ class Judged:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 @click.pass_context
-def preview(ctx: click.Context, config: Path, file: Path, route: str, output: Path | None, *, as_json: bool) -> None:
+def preview(
+    ctx: click.Context, config: Path, paths: Sequence[Path], route: str, output: Path | None, *, as_json: bool
+) -> None:
     """Show what would be sent, rejected and held of FILE, compared with what was last sent.
+
+    Several files, or a directory, are shown as one export.
 
     \b
     Example:
       relay preview export.csv --route sirendenim
+      relay preview VIP.csv/ --route sirendenim
       relay preview export.csv --route sirendenim --output ./preview
 
     Nothing is sent and nothing is noted; the service need not run. Exit status 1 if rows would be rejected, a list
     held, or the export quarantined.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
+    from relay.cli.several import look_at
     from relay.config import load
-    from relay.rewrite.engine import SourceFile, rewrite
+    from relay.rewrite.engine import rewrite
     from relay.rewrite.unusable import UnusableSource
 
     loaded = load(config, with_files=False)
     settings = _route(loaded, route)
     _refuse_unless_empty(output)
+    several = look_at(paths, settings)
     with TemporaryDirectory(prefix="relay-preview-") as temporary:
         work = Path(temporary) / "rewrite"
         try:
+            several.refuse_incomplete()
             with _rows_counted() as progress:
-                report = rewrite([SourceFile(file, file.name)], settings.rules, work, progress=progress)
+                report = rewrite(several.sources, settings.rules, work, progress=progress)
         except UnusableSource as unusable:
             _show_unusable(unusable.reason, unusable.detail, unusable.hint, as_json=as_json)
             ctx.exit(1)
@@ -88,8 +96,10 @@ def preview(ctx: click.Context, config: Path, file: Path, route: str, output: Pa
             _write(report, work, output)
         first_rejects = _first_rejects(work / "rejects.csv")
     if as_json:
-        print_json(_document(report, judged, first_rejects))
+        print_json({**_document(report, judged, first_rejects), "remarks": several.remarks})
     else:
+        for remark in several.remarks:
+            print_wrapped(remark)
         _print(report, judged, first_rejects, output)
     ctx.exit(1 if report.totals.rejected or any(isinstance(it.verdict, Hold) for it in judged) else 0)
 

@@ -5,8 +5,7 @@ with it its id, is there before it is taken (rule C2). So whatever a kill interr
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,14 +16,13 @@ from typing import Final
 from relay import naming
 from relay.config import Config, RouteSettings
 from relay.intake.completion import Gathered, Patience, Prospect, prospect
-from relay.intake.markers import Group, Mark, is_spark_success, lists_parts
+from relay.intake.markers import LONGEST_LIST, Group, Mark, is_spark_success, listed_parts, lists_parts
 from relay.lifecycle import IllegalTransitionError
 from relay.model import Arrival, Export, NewExport
 from relay.settings import format_duration
 from relay.spool import Spool, VanishedError, hash_file
 from relay.store import Store
 
-_LONGEST_LIST: Final = 8 * 1024 * 1024
 _FILES_NAMED: Final = 3
 
 
@@ -100,24 +98,19 @@ class Gatherer:
             parts=ground.parts,
             ends=ground.ends,
             sent_anew=sent_anew,
-            listed=self._listed(ground.beside),
+            listed=listed_parts(self._lists(ground.beside)),
             written_by_spark=any(is_spark_success(it.path) for it in markers),
             busy_at=busy_at,
         )
         patience = Patience(source.complete, source.gaps, self._config.landing.settle, source.quiet, source.wait)
         return prospect(gathered, patience, is_directory=ground.group.is_directory)
 
-    def _listed(self, beside: Iterable[Arrival]) -> set[str]:
-        """Return the parts that the lists of Spark's committer name (rule C6). What cannot be read names none."""
-        added: set[str] = set()
-        removed: set[str] = set()
+    def _lists(self, beside: Iterable[Arrival]) -> Iterator[bytes]:
+        """Yield what the lists of Spark's committer say; of one that its client just replaced, nothing."""
         for arrival in beside:
             if lists_parts(arrival.path):
-                with suppress(VanishedError, ValueError, AttributeError, TypeError):
-                    said = json.loads(self._spool.read_landed(arrival, _LONGEST_LIST))
-                    added |= set(said.get("added", ()))
-                    removed |= set(said.get("removed", ()))
-        return added - removed
+                with suppress(VanishedError):
+                    yield self._spool.read_landed(arrival, LONGEST_LIST)
 
     def _note(self, export: Export, ground: Ground, it: Prospect) -> None:
         new = [part for part in ground.parts if part.export_id != export.id]

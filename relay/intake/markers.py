@@ -4,8 +4,10 @@ The end marker's name is not documented, so that all its likely forms are taken,
 `<stem>.DONE`, `<dir>/.DONE` and `<dir>.DONE` (rule C3).
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,6 +16,9 @@ _DONE: Final = ".done"
 _SUCCESS: Final = "_success"
 _BESIDE: Final = re.compile(r"_(?:started_.*|committed_.*|metadata|common_metadata)|\..*\.crc")
 _COMMITTED: Final = "_committed_"
+LONGEST_LIST: Final = 8 * 1024 * 1024
+"""Bytes; a list of parts that is longer is not read to its end, and so not at all."""
+
 _PACKING: Final = frozenset({"gz", "zip", "zst", "tar", "tgz", "bz2", "pgp", "gpg", "asc"})
 
 
@@ -49,6 +54,18 @@ def is_spark_success(path: str) -> bool:
 def lists_parts(path: str) -> bool:
     """Say whether this is a file in which Spark's committer lists the parts."""
     return path.rpartition("/")[2].casefold().startswith(_COMMITTED)
+
+
+def listed_parts(lists: Iterable[bytes]) -> set[str]:
+    """Return the parts that lists of Spark's committer name (rule C6). A list that cannot be read names none."""
+    added: set[str] = set()
+    removed: set[str] = set()
+    for content in lists:
+        with suppress(ValueError, AttributeError, TypeError):
+            said = json.loads(content)
+            added |= set(said.get("added", ()))
+            removed |= set(said.get("removed", ()))
+    return added - removed
 
 
 def key_of_marker(path: str) -> str:

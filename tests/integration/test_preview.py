@@ -172,7 +172,7 @@ def test_an_unknown_route_is_wrong_usage(host: Host, export: Path) -> None:
 def test_its_keys_are_stable(host: Host, export: Path) -> None:
     """Programs rest on these keys."""
     document = host.document("preview", str(export), "--route", "sirendenim")
-    assert set(document) == {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects"}
+    assert set(document) == {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects", "remarks"}
     vip = document["lists"][0]
     assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "why"}
     assert vip["sha256"] == hashlib.sha256(b"2125550101,VIP\n2125550102,VIP\n").hexdigest()
