@@ -58,14 +58,14 @@ def rewrite(
         sources: the export's files in their order.
         rules: the route's rules.
         into: a directory for this rewrite alone; it is made if it is not there.
-        progress: is told how many rows were read, after each batch.
+        progress: is told how many rows were read, after each batch; none, while something is unpacked.
         at_once: bytes of text that are read at once.
 
     Raises:
         UnusableSource: the export cannot be used; what is in `into` means nothing then.
     """
     into.mkdir(mode=0o700, exist_ok=True)
-    unpacked = unpack(sources, into / _UNPACKED, rules)
+    unpacked = unpack(sources, into / _UNPACKED, rules, progress=lambda: progress(0))
     with RejectReport(into / REJECTS) as rejects:
         work = _Rewrite(rules, _drafts(into, rules), rejects, progress, at_once)
         for source in unpacked.sources:

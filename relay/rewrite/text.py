@@ -19,14 +19,6 @@ LONGEST_LINE: Final = 4 * 1024 * 1024
 
 BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 
-_OTHER_KINDS: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"\x1f\x8b", "a gzip file"),
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
-    (b"PAR1\x15", "a Parquet file"),
-    (b"-----BEGIN PGP", "an encrypted PGP message"),
-    (codecs.BOM_UTF16_LE, "text in UTF-16"),
-    (codecs.BOM_UTF16_BE, "text in UTF-16"),
-)
 _SEND_TEXT: Final = "Have the export written as CSV text in UTF-8."
 _SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
 _QUOTE_PROPERLY: Final = (
@@ -135,7 +127,7 @@ class _Lines:
         offset = self._file.tell()
         while raw := self._file.readline(LONGEST_LINE + 1):
             number = self.upcoming
-            text = _decode(_without_mark(raw) if offset == 0 else raw, number)
+            text = _decode(raw.removeprefix(BYTE_ORDER_MARK) if offset == 0 else raw, number)
             *pieces, text = _split_at_carriage_returns(text)
             self.place = None
             yield from pieces
@@ -145,14 +137,6 @@ class _Lines:
             self.unfinished = not text.endswith(("\n", "\r"))
             yield text
         self.ended = True
-
-
-def _without_mark(raw: bytes) -> bytes:
-    """Return the first line without byte-order mark, if it is a line of text at all."""
-    for magic, kind in _OTHER_KINDS:
-        if raw.startswith(magic):
-            raise UnusableSource(Unusable.NOT_TEXT, f"it is {kind}; CSV text was expected", _SEND_TEXT)
-    return raw.removeprefix(BYTE_ORDER_MARK)
 
 
 def _decode(raw: bytes, number: int) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
+import pysequoia
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parts.packed import MORE_ROWS, ROWS, gzipped, tarred, zipped, zstandard
@@ -13,7 +15,7 @@ from parts.packed import MORE_ROWS, ROWS, gzipped, tarred, zipped, zstandard
 from relay.model import IdentifierKind, Report
 from relay.rewrite.engine import SourceFile, rewrite
 from relay.rewrite.packing import unpack
-from relay.rewrite.rules import Rules, SourceRules, UnpackRules
+from relay.rewrite.rules import PgpRules, Rules, SourceRules, UnpackRules
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 IN_MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  a directory of random name in it
@@ -65,13 +67,13 @@ def mutated(draw: st.DrawFn, whole: bytes) -> bytes:
     return bytes(content)
 
 
-def unpacked(content: bytes) -> bytes | UnusableSource:
+def unpacked(content: bytes, rules: Rules = RULES) -> bytes | UnusableSource:
     """Everything that comes out of a file, or the reason why nothing does."""
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
         landed = Path(directory) / "landed"
         landed.write_bytes(content)
         try:
-            found = unpack([SourceFile(landed, "/uploads/x")], Path(directory) / "unpacked", RULES)
+            found = unpack([SourceFile(landed, "/uploads/x")], Path(directory) / "unpacked", rules)
         except UnusableSource as unusable:
             return unusable
         return b"".join(source.path.read_bytes() for source in found.sources)
@@ -92,6 +94,33 @@ def test_damage_never_changes_what_comes_out(data: st.DataObject, packing: str) 
         assert is_answer(found)
     else:
         assert found in {content, ROWS + MORE_ROWS, MORE_ROWS + ROWS, ROWS, MORE_ROWS}
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[bool, bytes], Rules]:
+    """A message, binary and armoured, and the rules of a route that can decrypt it."""
+    key = pysequoia.Tsk.generate("Relay <relay@example.com>")
+    path = tmp_path_factory.mktemp("pgp") / "key"
+    path.write_bytes(bytes(key))
+    recipients = [key.extract_certificate()]
+    messages = {armoured: pysequoia.encrypt(ROWS, recipients, armor=armoured) for armoured in (False, True)}
+    return messages, RULES.model_copy(update={"pgp": PgpRules(private_key=str(path))})
+
+
+@given(st.data(), st.booleans())
+def test_damage_never_changes_what_was_encrypted(
+    encrypted: tuple[dict[bool, bytes], Rules],
+    data: st.DataObject,
+    armoured: bool,  # noqa: FBT001  drawn
+) -> None:
+    """Whatever happens to a message, it is decrypted to what it was, or is refused, or is not taken for one."""
+    messages, rules = encrypted
+    content = data.draw(mutated(messages[armoured]))
+    found = unpacked(content, rules)
+    if isinstance(found, UnusableSource):
+        assert is_answer(found)
+    else:
+        assert found in {content, ROWS}
 
 
 @given(st.data())
@@ -118,7 +147,7 @@ VALUES: Final = st.recursive(
 def test_ndjson_and_json_are_one(rows: list[dict[str, object]]) -> None:
     """The same objects come to the same report as NDJSON and as JSON, whatever their values are."""
     found = [
-        rewritten("\n".join(map(json.dumps, rows)).encode()),
+        rewritten("\n".join(map(json.dumps, rows)).encode(), "ndjson"),
         rewritten(json.dumps(rows, indent=1).encode(), "json"),
     ]
     reasons = [it.reason if isinstance(it, UnusableSource) else (it.totals, it.reasons) for it in found]
@@ -142,7 +171,7 @@ def check_answer(answer: Report | UnusableSource) -> None:
         assert totals.rows_in == totals.rows_out + others
 
 
-def rewritten(content: bytes, kind: Literal["auto", "json"] = "auto") -> Report | UnusableSource:
+def rewritten(content: bytes, kind: Literal["auto", "json", "ndjson"] = "auto") -> Report | UnusableSource:
     """The report of a rewrite, or the reason why there is none."""
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
         landed = Path(directory) / "landed"

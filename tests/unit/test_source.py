@@ -89,9 +89,6 @@ def test_an_escape_character_works_only_where_it_is_named(tmp_path: Path) -> Non
         pytest.param(b'a,b\nc,"d\ne,f\n', Unusable.TRUNCATED, "begins in line 2", id="open quote at the end"),
         pytest.param(b'a,b\n"c" d,e\nf,g\n', Unusable.BROKEN_QUOTES, "begins in line 2", id="text behind a quote"),
         pytest.param(b'a,b\nc,"' + b"d\n" * 70_000, Unusable.BROKEN_QUOTES, "begins in line 2", id="endless cell"),
-        pytest.param(b"PK\x03\x04rest", Unusable.NOT_TEXT, "ZIP", id="ZIP"),
-        pytest.param(b"PAR1\x15rest", Unusable.NOT_TEXT, "Parquet", id="Parquet"),
-        pytest.param(b"\xfe\xff\0a\0,", Unusable.NOT_TEXT, "UTF-16", id="UTF-16 the other way round"),
     ],
 )
 def test_what_is_no_whole_text_is_refused(tmp_path: Path, content: bytes, reason: Unusable, said: str) -> None:

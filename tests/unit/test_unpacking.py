@@ -376,6 +376,22 @@ def test_a_header_of_any_claimed_length_is_not_taken_into_memory(unpacked: Calla
         assert raised.value.reason == Unusable.DAMAGED
 
 
+def test_whoever_waits_hears_of_progress(tmp_path: Path) -> None:
+    """Unpacking says now and then that it goes on, and ends where nobody wants to hear it any more."""
+    (tmp_path / "landed").write_bytes(gzipped(ROWS * 60_000))
+    heard = []
+
+    def listen() -> None:
+        heard.append(1)
+        if len(heard) == 3:
+            raise SystemExit
+
+    rules = Rules(identifier=IdentifierKind.PHONE)
+    with pytest.raises(SystemExit):
+        unpack([SourceFile(tmp_path / "landed", "x")], tmp_path / "unpacked", rules, progress=listen)
+    assert len(heard) == 3
+
+
 def test_numbers_in_names_sort_as_numbers() -> None:
     """Parts sort by their numbers, whatever the case of the rest."""
     names = ["b10.csv", "b9.csv", "B1.csv", "a.csv", "0000002", "0000001"]

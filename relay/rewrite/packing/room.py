@@ -50,14 +50,18 @@ class Room:
         first: the number of the first one.
         rules: the limits.
         landed_size: how large the landed file is, in bytes.
+        progress: is called after each piece that is written.
     """
 
-    def __init__(self, into: Path, first: int, rules: UnpackRules, landed_size: int) -> None:
+    def __init__(
+        self, into: Path, first: int, rules: UnpackRules, landed_size: int, progress: Callable[[], None]
+    ) -> None:
         self.members = 0
         self.files = first
         self._into = into
         self._rules = rules
         self._landed_size = landed_size
+        self._progress = progress
         self._written: dict[int, int] = {}
 
     def write(self, pieces: Iterator[bytes], depth: int) -> Path:
@@ -71,6 +75,7 @@ class Room:
             for piece in pieces:
                 self.count(len(piece), depth)
                 file.write(piece)
+                self._progress()
         return path
 
     def reserve(self) -> Path:

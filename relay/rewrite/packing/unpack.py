@@ -37,18 +37,21 @@ class Unpacked:
     recognised: dict[str, Any]
 
 
-def unpack(sources: Sequence[SourceFile], into: Path, rules: Rules) -> Unpacked:
+def unpack(
+    sources: Sequence[SourceFile], into: Path, rules: Rules, *, progress: Callable[[], None] = lambda: None
+) -> Unpacked:
     """Unpack what is packed; what is not stays where it is.
 
     Args:
         sources: the files of an export as they landed, in their order.
         into: a directory for what comes out of them. It is made if there is something.
         rules: the route's rules.
+        progress: is called now and then.
 
     Raises:
         UnusableSource: something cannot be unpacked, or is nothing that rows could be in.
     """
-    unpacking = _Unpacking(into, rules)
+    unpacking = _Unpacking(into, rules, progress)
     plain: list[SourceFile] = []
     for source in sources:
         try:
@@ -61,9 +64,10 @@ def unpack(sources: Sequence[SourceFile], into: Path, rules: Rules) -> Unpacked:
 class _Unpacking:
     """The unpacking of one export under way."""
 
-    def __init__(self, into: Path, rules: Rules) -> None:
+    def __init__(self, into: Path, rules: Rules, progress: Callable[[], None]) -> None:
         self._into = into
         self._rules = rules
+        self._progress = progress
         self._unpackers = _UNPACKERS | {Packing.PGP: Decryption(rules.pgp).decrypt}
         self._files = 0
         self._members = 0
@@ -72,7 +76,8 @@ class _Unpacking:
 
     def plain_files(self, source: SourceFile) -> list[SourceFile]:
         """Return the plain files that one landed file is or holds."""
-        room = Room(self._into, self._files, self._rules.unpack, source.path.stat().st_size)
+        size = source.path.stat().st_size
+        room = Room(self._into, self._files, self._rules.unpack, size, self._progress)
         plain = list(self._peel(source, room, ()))
         self._files = room.files
         return plain
