@@ -29,6 +29,7 @@ from relay.log import Event, configure, emit
 from relay.model import RelayError
 from relay.notify import notify
 from relay.outbox import Outbox, Vigil
+from relay.retention import sweep
 from relay.spool import Spool
 from relay.store import Store
 
@@ -179,14 +180,22 @@ class Daemon:
             )
 
     async def _sweep(self) -> None:
-        """Clear away, at the start and every hour, what nobody needs any more (rule R3)."""
+        """Clear away, at the start and every hour, what nobody needs any more (rules R3 to R6)."""
         while True:
             await asyncio.to_thread(self._clear_away)
             await asyncio.sleep(_SWEEP_EVERY.total_seconds())
 
     def _clear_away(self) -> None:
         self._spool.sweep_incoming(_now())
-        clear_view(self._config.accounts, self._spool, self._store, _now())
+        clear_view(self._config.accounts, self._spool, self._store, _now(), unrouted_kept=self._config.retention.files)
+        if removed := sweep(self._config.retention, self._spool, self._store, _now()):
+            emit(
+                Event.RETENTION_SWEPT,
+                files=len(removed.files),
+                bytes=removed.size,
+                discarded=len(removed.discarded),
+                exports=removed.exports,
+            )
 
 
 def _now() -> datetime:

@@ -75,6 +75,7 @@ class Event(StrEnum):
     FRESHNESS_OK = "freshness.ok"
     FRESHNESS_LATE = "freshness.late"
     FRESHNESS_MISSING = "freshness.missing"
+    RETENTION_SWEPT = "retention.swept"
     SEGMENT_DISAPPEARED = "segment.disappeared"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
@@ -95,11 +96,15 @@ FIELDS: Final[dict[str, str]] = {
     "delays": "seconds spent in landing, rewrite, queue, connect and transfer",
     "delivery": "id of the delivery: its export's id, a dot, a number",
     "detail": "the figures or circumstances behind the reason",
+    "discard_at": "when retention discards it, if nobody decides",
+    "discarded": "lists and exports that waited for a person for too long",
     "due_at": "when the next attempt is due",
     "duplicates": "rows left out because their identifier already stands in the segment",
     "empty": "rows without an identifier",
     "expected_at": "when the lists of the date were expected",
     "export": "id of the export",
+    "exports": "exports whose history was removed",
+    "files": "files removed",
     "gained": "people of the list who were not in the one last sent",
     "held": "deliveries that wait for a person",
     "hint": "what to do",
@@ -229,7 +234,10 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "error", "an export cannot be used and waits for a person", _EXPORT + " reason detail hint"
     ),
     Event.EXPORT_OVERDUE: _entry(
-        "error", "an export has been quarantined for days and still waits for a person", _EXPORT + " reason hint since"
+        "error",
+        "an export has been quarantined for days and still waits for a person",
+        _EXPORT + " reason hint since",
+        "discard_at",
     ),
     Event.EXPORT_WITHDRAWN: _entry(
         "info", "the client removed or renamed every file of an export before it was complete", _EXPORT + " path"
@@ -257,6 +265,7 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "error",
         "a list has been held for days and still waits for a person; the list last sent stays live",
         _DELIVERY + " reason detail hint since",
+        optional="discard_at",
     ),
     Event.DELIVERY_RELEASED: _entry(
         "info", "a person released a held list", _DELIVERY + " operator remote_name", "reason"
@@ -309,6 +318,11 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "what was expected has not gone out by the end of the grace either; the lists last sent stay live",
         _FRESHNESS + " hint",
         optional="segment detail",
+    ),
+    Event.RETENTION_SWEPT: _entry(
+        "info",
+        "what was kept for long enough was removed; a sweep that finds nothing is not told",
+        "files bytes discarded exports",
     ),
     Event.SEGMENT_DISAPPEARED: _entry(
         "warning",

@@ -112,6 +112,7 @@ _HOST_SECTIONS: Final[Sequence[_Section]] = (
     ("`[accounts.NAME]`", sections.AccountSettings),
     ("`[upstreams.NAME]`", sections.UpstreamSettings),
     ("`[log]`", sections.LogSettings),
+    ("`[retention]`", sections.RetentionSettings),
 )
 _ROUTE_SECTIONS: Final[Sequence[_Section]] = (
     ("Above the first section", sections.RouteSettings),

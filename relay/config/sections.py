@@ -37,6 +37,7 @@ from relay.settings import Duration, Settings, Size, TimeOfDay
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 LONGEST_RESTORE_AGE: Final = timedelta(days=400)
+LONGEST_KEPT: Final = timedelta(days=4000)
 LONGEST_GRACE: Final = timedelta(hours=12)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
 LONGEST_WAIT: Final = timedelta(hours=12)
@@ -310,6 +311,29 @@ class RouteSettings(NamedSettings):
         return account == self.account and self.pattern.matches(path)
 
 
+class RetentionSettings(Settings):
+    """How long what is kept for people to look at, or to go back to, is kept (rules R4 to R6)."""
+
+    files: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=7)
+    """How long landed and rewritten files are kept. What waits, and the last two lists sent of each segment, stay
+    longer."""
+    rejects: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=14)
+    """How long reject reports are kept."""
+    held: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=14)
+    """How long a held list or a quarantined export waits for a person before it is discarded."""
+    history: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=400)
+    """How long the history is kept: counts, names and hashes, and nothing of people."""
+
+    @model_validator(mode="after")
+    def _reports_outlive_files(self) -> Self:
+        if not self.files <= self.rejects <= self.history or self.held > self.history:
+            raise trouble(
+                "files, rejects and history must not get shorter in this order, nor held be longer than history",
+                hint="A report is of use only with its history, and the history has to outlive what it tells of.",
+            )
+        return self
+
+
 class LogSettings(Settings):
     """What the log shows."""
 
@@ -326,6 +350,7 @@ class HostSettings(Settings):
     accounts: Annotated[dict[str, AccountSettings], NotEmpty]
     upstreams: Annotated[dict[str, UpstreamSettings], NotEmpty]
     log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +363,7 @@ class Config:
     upstreams: Mapping[str, UpstreamSettings]
     routes: Mapping[str, RouteSettings]
     log: LogSettings = field(default_factory=LogSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     def route_for(self, account: str, path: str) -> RouteSettings | None:
         """Return the one route that wants a file, if any does."""

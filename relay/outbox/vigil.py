@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from relay.config import Config
 from relay.store import Store
+
+LAST_WARNING: Final = timedelta(days=2)
+"""How long before it is discarded what still waits is said once more."""
 
 _LOOK_EVERY_SECONDS: Final = 5.0
 
@@ -34,5 +37,9 @@ class Vigil:
         for route in self._config.routes.values():
             if route.expectation is not None:
                 self._store.judge_freshness(route.name, route.expectation, self._now())
-        after = {route.name: route.guards.remind_after for route in self._config.routes.values()}
-        self._store.remind(after, self._now())
+        kept = self._config.retention.held
+        # The last reminder comes two days before retention decides by itself (rule R5).
+        after = {
+            route.name: (*route.guards.remind_after, kept - LAST_WARNING) for route in self._config.routes.values()
+        }
+        self._store.remind(after, self._now(), kept=kept)

@@ -39,7 +39,7 @@ class Spool:
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._exports = state_dir / "exports"
+        self._exports = self.export_root = state_dir / "exports"
         self._incoming = state_dir / "incoming"
         self.landing_zone = state_dir / "landing"
         self.database = state_dir / "relay.db"
@@ -236,6 +236,21 @@ class Spool:
                     remove(work)
             else:
                 remove(export_dir)
+
+    def export_directories(self) -> Iterator[Path]:
+        """Go through the directories of all exports that have one; each is called as its export."""
+        yield from sorted(it for it in self._exports.glob("*/*") if it.is_dir() and not it.is_symlink())
+
+    def remove_file(self, file: Path) -> None:
+        """Remove a file of an export, and the directories that are empty without it."""
+        file.unlink(missing_ok=True)
+        for directory in file.parents:
+            if directory.parent in {self._exports, self._state_dir}:
+                return
+            try:
+                directory.rmdir()
+            except OSError:  # There is something else in it, or another sweep was quicker.
+                return
 
     def sweep_incoming(self, now: datetime) -> None:
         """Remove uploads that ended without being complete more than a day ago (rule R3)."""

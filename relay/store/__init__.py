@@ -22,6 +22,7 @@ from relay.store.planning import ComparisonOutdatedError
 from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
 from relay.store.restoring import RestoringVerbs
+from relay.store.retention import RetentionVerbs
 from relay.store.sending import SendingVerbs
 from relay.store.suspensions import SuspensionVerbs
 from relay.store.upstreams import UpstreamVerbs
@@ -40,6 +41,7 @@ class Store(
     SendingVerbs,
     DecisionVerbs,
     RestoringVerbs,
+    RetentionVerbs,
     SuspensionVerbs,
     UpstreamVerbs,
     ReminderVerbs,

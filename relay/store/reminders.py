@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from relay.log import Event
 from relay.model import DeliveryState, ExportState
@@ -20,7 +20,7 @@ _QUARANTINED: Final = select(exports).where(exports.c.state == ExportState.QUARA
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class Waiting:
     """Something that waits for a person: its id, its route, how it is said, and what the log may say of it."""
 
     id: str
@@ -34,54 +34,65 @@ class _Waiting:
 class ReminderVerbs(Verbs):
     """What is said again."""
 
-    def remind(self, after: Mapping[str, Sequence[timedelta]], now: datetime) -> list[str]:
+    def remind(
+        self, after: Mapping[str, Sequence[timedelta]], now: datetime, *, kept: timedelta | None = None
+    ) -> list[str]:
         """Say of each held list and quarantined export that it still waits, once when each of its times has come.
 
         What fell due while nobody looked is said once.
 
         Args:
-            after: by route, how long after the beginning of the wait, in ascending order.
+            after: by route, how long after the beginning of the wait.
             now: the instant.
+            kept: how long after that beginning retention discards it, which is said with it.
 
         Returns:
             The ids of what was said again.
         """
         with self._database.transaction(now) as transaction:
-            return [it.id for it in _waiting(transaction) if _remind(transaction, it, after.get(it.route, ()))]
+            return [
+                it.id
+                for it, since in waiting_since(transaction.connection)
+                if _remind(transaction, it, since, after.get(it.route, ()), kept)
+            ]
 
 
-def _waiting(transaction: Transaction) -> list[_Waiting]:
-    held = [delivery_of(row) for row in transaction.run(_HELD).mappings()]
-    quarantined = [export_of(row) for row in transaction.run(_QUARANTINED).mappings()]
+def waiting_since(connection: Connection) -> list[tuple[Waiting, datetime]]:
+    """Return what waits for a person, each with the instant since when it does."""
+    since = ((it, _last(connection, it.id, it.began_by)) for it in _waiting(connection))
+    return [(it, at) for it, at in since if at is not None]
+
+
+def _waiting(connection: Connection) -> list[Waiting]:
+    held = [delivery_of(row) for row in connection.execute(_HELD).mappings()]
+    quarantined = [export_of(row) for row in connection.execute(_QUARANTINED).mappings()]
     return [
         *(
-            _Waiting(it.id, it.route, it.state, Event.DELIVERY_HELD, Event.DELIVERY_OVERDUE, facts_of_delivery(it))
+            Waiting(it.id, it.route, it.state, Event.DELIVERY_HELD, Event.DELIVERY_OVERDUE, facts_of_delivery(it))
             for it in held
         ),
         *(
-            _Waiting(it.id, it.route, it.state, Event.EXPORT_QUARANTINED, Event.EXPORT_OVERDUE, facts_of_export(it))
+            Waiting(it.id, it.route, it.state, Event.EXPORT_QUARANTINED, Event.EXPORT_OVERDUE, facts_of_export(it))
             for it in quarantined
         ),
     ]
 
 
-def _remind(transaction: Transaction, it: _Waiting, after: Sequence[timedelta]) -> bool:
+def _remind(
+    transaction: Transaction, it: Waiting, since: datetime, after: Sequence[timedelta], kept: timedelta | None
+) -> bool:
     """Say that `it` still waits, if that is due and has not been said; return whether it was."""
-    since = _last(transaction, it.id, it.began_by)
-    due = (
-        None
-        if since is None
-        else max((since + wait for wait in after if since + wait <= transaction.now), default=None)
-    )
+    due = max((since + wait for wait in after if since + wait <= transaction.now), default=None)
     if due is None:
         return False
-    said = _last(transaction, it.id, it.reminder)
+    said = _last(transaction.connection, it.id, it.reminder)
     if said is not None and said >= due:
         return False
-    transaction.record(it.reminder, it.id, it.state, {**it.facts, "since": since})
+    facts = {**it.facts, "since": since, "discard_at": since + kept if kept else None}
+    transaction.record(it.reminder, it.id, it.state, facts)
     return True
 
 
-def _last(transaction: Transaction, subject: str, event: Event) -> datetime | None:
+def _last(connection: Connection, subject: str, event: Event) -> datetime | None:
     said = select(transitions.c.at).where(transitions.c.subject == subject, transitions.c.event == event.value)
-    return transaction.connection.scalar(said.order_by(transitions.c.seq.desc()).limit(1))
+    return connection.scalar(said.order_by(transitions.c.seq.desc()).limit(1))

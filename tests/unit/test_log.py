@@ -32,6 +32,7 @@ IRREGULAR = {
     "sent",
     "sending",
     "grown",
+    "swept",
     "overdue",
 } | {*Freshness}
 

@@ -1,0 +1,215 @@
+"""Retention on a real state: what was kept for long enough goes, whatever is still needed stays, also after a kill."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from parts.books import PERSON, ROUTE
+from parts.host import SHRUNK, Host, a_host
+
+from relay.config import RetentionSettings
+from relay.model import Delivery, DeliveryState, ExportState
+from relay.retention import foresee, sweep
+from relay.spool import Spool
+
+DAY = timedelta(days=1)
+SETTINGS = RetentionSettings()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A host whose service has run."""
+    with a_host(tmp_path) as host:
+        Spool(host.state_dir).prepare([])
+        yield host
+
+
+def keep_bytes(host: Host, delivery: Delivery) -> None:
+    """Lay down what the stages would have laid down for a delivery's export."""
+    directory = Spool(host.state_dir).export(delivery.route, delivery.export_id)
+    for name in ("source/0001", f"drafts/{delivery.ordinal}.csv", "rejects.csv", "report.json"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(f"{delivery.id} {name}")
+
+
+def send(host: Host, *, days_ago: int, segment: str = "VIP") -> Delivery:
+    """A list that was sent some days ago."""
+    host.books.now -= days_ago * DAY
+    sent = host.send(segment=segment)
+    host.books.now += days_ago * DAY
+    keep_bytes(host, sent)
+    return sent
+
+
+def held(host: Host, *, days_ago: int) -> Delivery:
+    """A list that has been held for some days."""
+    host.books.now -= days_ago * DAY
+    it = host.books.plan(SHRUNK, segment="held")
+    host.books.now += days_ago * DAY
+    keep_bytes(host, it)
+    return it
+
+
+def files(host: Host) -> dict[str, list[str]]:
+    """The files that are left, by export."""
+    left: dict[str, list[str]] = {}
+    for directory in Spool(host.state_dir).export_directories():
+        left[directory.name] = [str(it.relative_to(directory)) for it in sorted(directory.rglob("*")) if it.is_file()]
+    return left
+
+
+def swept(host: Host, spool: Spool | None = None, *, at: datetime | None = None) -> None:
+    """Run a sweep."""
+    sweep(SETTINGS, spool or Spool(host.state_dir), host.books.store, at or host.books.now)
+
+
+ALL = ["drafts/1.csv", "rejects.csv", "report.json", "source/0001"]
+
+
+def test_files_go_by_age_and_the_last_two_lists_stay(host: Host) -> None:
+    """Of four old lists the newer two keep their bytes, for `restore` and the overlap; reports go later (rule R4)."""
+    ages = (20, 10, 9, 8)
+    sent = {age: send(host, days_ago=age) for age in ages}
+    young = send(host, days_ago=6, segment="young")
+    swept(host)
+    assert files(host) == {
+        sent[10].export_id: ["rejects.csv", "report.json"],
+        sent[9].export_id: ["drafts/1.csv", "rejects.csv", "report.json"],
+        sent[8].export_id: ["drafts/1.csv", "rejects.csv", "report.json"],
+        young.export_id: ALL,
+    }
+
+
+def test_what_waits_keeps_everything(host: Host) -> None:
+    """A held list, one that failed, and a quarantined export: all their files, however old (rule R4)."""
+    waiting = held(host, days_ago=13)
+    host.books.now -= 30 * DAY
+    failed = host.fail(segment="failed")
+    host.books.now += 30 * DAY
+    keep_bytes(host, failed)
+    swept(host)
+    assert files(host) == {waiting.export_id: ALL, failed.export_id: ALL}
+
+
+def test_what_nobody_decides_on_is_discarded_after_a_fortnight(host: Host) -> None:
+    """With the reason `retention`; its bytes go with the same sweep, and a quarantined export likewise (rule R5)."""
+    waiting = held(host, days_ago=14)
+    host.books.now -= 14 * DAY
+    quarantined = host.quarantine()
+    host.books.now += 14 * DAY
+    swept(host)
+    it = host.books.look(waiting)
+    assert (it.state, it.reason) == (DeliveryState.DISCARDED, "retention")
+    export = host.books.store.export(quarantined)
+    assert export is not None
+    assert export.state is ExportState.DISCARDED
+    assert files(host) == {}
+    told = host.books.store.transitions(waiting.id)[-1]
+    assert (told.event, told.fields["operator"]) == ("delivery.discarded", "retention")
+
+
+def test_the_last_reminder_says_when_it_is_discarded(host: Host) -> None:
+    """Two days before, with the instant (rules G14 and R5)."""
+    waiting = held(host, days_ago=12)
+    assert host.books.store.remind({ROUTE: (12 * DAY,)}, host.books.now, kept=14 * DAY) == [waiting.id]
+    told = host.books.store.transitions(waiting.id)[-1]
+    assert told.event == "delivery.overdue"
+    discard_at = datetime.fromisoformat(told.fields["discard_at"])
+    assert abs(discard_at - host.books.now - 2 * DAY) < timedelta(seconds=1)
+
+
+class CutOffError(Exception):
+    """The end of a process."""
+
+
+class SpoolThatIsCut(Spool):
+    """A spool whose process ends before the file that would be removed next."""
+
+    def __init__(self, state_dir: Path, after: int) -> None:
+        super().__init__(state_dir)
+        self._left = after
+
+    def remove_file(self, file: Path) -> None:
+        """Remove some files, then die."""
+        if not self._left:
+            raise CutOffError
+        self._left -= 1
+        super().remove_file(file)
+
+
+@pytest.mark.parametrize("after", range(10))
+def test_a_sweep_cut_off_anywhere_is_completed_by_the_next(host: Host, after: int) -> None:
+    """What may not go is there after every cut, and in the end only that (rule R7)."""
+    kept = [send(host, days_ago=age) for age in (30, 9, 8)][1:]
+    held(host, days_ago=15)
+    with pytest.raises(CutOffError):
+        swept(host, SpoolThatIsCut(host.state_dir, after))
+    for it in kept:
+        assert Spool(host.state_dir).draft(it).exists()
+    swept(host)
+    assert files(host) == {it.export_id: ["drafts/1.csv", "rejects.csv", "report.json"] for it in kept}
+    assert not foresee(SETTINGS, Spool(host.state_dir), host.books.store, host.books.now)
+
+
+def test_the_history_goes_after_a_year_and_more(host: Host) -> None:
+    """But not of lists that are kept, and not of what waits (rule R6)."""
+    sent = [send(host, days_ago=age) for age in (403, 402, 401)]
+    gone = send(host, days_ago=410, segment="VIP")
+    swept(host)
+    store = host.books.store
+    assert store.export(gone.export_id) is None
+    assert store.export(sent[0].export_id) is None
+    assert store.transitions(gone.id) == store.transitions(gone.export_id) == []
+    assert [it.id for it in store.deliveries()] == [sent[2].id, sent[1].id]
+    assert store.last_sent("attentive", ROUTE)["VIP"].id == sent[2].id
+
+
+def test_a_duplicate_keeps_the_one_that_it_repeats(host: Host) -> None:
+    """An original stays for as long as a later export refers to it."""
+    host.books.now -= 401 * DAY
+    original = host.books.receive()
+    host.books.accept(original)
+    host.books.now += 2 * DAY
+    again = host.books.receive()
+    host.books.store.duplicate(again.id, original.id, host.books.today, host.books.now)
+    host.books.now += 399 * DAY
+    swept(host)
+    assert host.books.store.export(original.id) is not None
+    swept(host, at=host.books.now + 2 * DAY)
+    assert host.books.store.exports() == []
+
+
+def test_a_dry_run_shows_what_would_go_and_takes_nothing(host: Host) -> None:
+    """The same files that the command then removes."""
+    for age in (30, 9, 8):
+        send(host, days_ago=age)
+    waiting = held(host, days_ago=15)
+    before = files(host)
+    shown = host.run("purge", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert f"{waiting.id} would be discarded" in shown.stdout
+    assert files(host) == before
+    assert host.books.look(waiting).state is DeliveryState.HELD
+    removed = host.run("purge")
+    assert removed.exit_code == 0, removed.output
+    named = [line.split()[0] for line in shown.stdout.splitlines() if " would be removed, " in line]
+    assert named
+    assert all(f"{it} is removed, " in removed.stdout for it in named)
+    assert host.books.look(waiting).state is DeliveryState.DISCARDED
+
+
+def test_a_restored_list_survives_the_one_that_it_came_from(host: Host) -> None:
+    """They share their bytes; each has its own name for them."""
+    old = send(host, days_ago=20)
+    keep = Spool(host.state_dir).link_draft
+    restored = host.books.store.restore(
+        old.id, PERSON, host.books.today, host.books.now + DAY, host.books.now, keep=keep
+    )
+    claimed = host.books.claim()
+    assert claimed is not None
+    host.books.send(claimed)
+    send(host, days_ago=0)
+    swept(host)
+    assert Spool(host.state_dir).draft(restored).exists()
+    assert not Spool(host.state_dir).draft(old).exists()
