@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.intake.markers import LONGEST_LIST, Role, is_spark_success, listed_parts, lists_parts, role_of
-from relay.intake.parts import flaws
 from relay.model import RelayError
 from relay.naming import natural_order
+from relay.parts import flaws
 from relay.rewrite.engine import SourceFile
 from relay.rewrite.unusable import UnusableSource
 

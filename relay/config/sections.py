@@ -193,8 +193,6 @@ class SourceSettings(SourceRules):
     wait: Annotated[Duration, at_most(LONGEST_WAIT)] = timedelta(hours=2)
     """How long, after the last file came, missing ones or the end marker are waited for before the export is
     quarantined as `incomplete` (rule C5)."""
-    gaps: Literal["quarantine", "accept"] = "quarantine"
-    """What to do with a directory whose files show that one is missing or empty (rule C6)."""
 
     @model_validator(mode="after")
     def _directory_has_an_end(self) -> Self:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from relay.intake.markers import Mark
-from relay.intake.parts import flaws, is_a_run
 from relay.model import Arrival
+from relay.parts import flaws, is_a_run
 
 
 @dataclass(frozen=True, slots=True)

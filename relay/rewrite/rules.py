@@ -147,6 +147,8 @@ class SourceRules(Settings):
 
     format: Literal["auto", "csv", "ndjson", "json", "parquet"] = "auto"
     """What the rows are written in, once a file is unpacked."""
+    gaps: Literal["quarantine", "accept"] = "quarantine"
+    """What to do with a directory or an archive whose files show that one is missing or empty (rules C6 and K4)."""
     delimiter: str = "auto"
     """The character between two cells. `auto` recognises comma, tab, pipe and semicolon."""
     escape: str = "none"

@@ -23,6 +23,7 @@ class Unusable(StrEnum):
     TOO_LARGE = "too_large"
     TOO_MANY_MEMBERS = "too_many_members"
     TOO_DEEP = "too_deep"
+    INCOMPLETE = "incomplete"
     UNUSABLE_MEMBER = "unusable_member"
     OTHER_FORMAT = "other_format"
     BROKEN_QUOTES = "broken_quotes"

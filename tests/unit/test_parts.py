@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.intake.parts import flaws, is_a_run
+from relay.parts import flaws, is_a_run
 
 
 def sizes(*names: str) -> dict[str, int]:

@@ -16,8 +16,8 @@ from parts.packed import MORE_ROWS, ROWS, gzipped, tar_of, tarred, zipped, zstan
 from relay.model import IdentifierKind
 from relay.rewrite.files import SourceFile
 from relay.rewrite.packing import Unpacked, unpack
-from relay.rewrite.packing.members import natural_order, shown_name
-from relay.rewrite.rules import Rules, UnpackRules
+from relay.rewrite.packing.members import shown_name
+from relay.rewrite.rules import Rules, SourceRules, UnpackRules
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 TEXT = ROWS.decode()
@@ -28,7 +28,7 @@ def unpacked(tmp_path: Path) -> Callable[..., Unpacked]:
     """Unpacks files with the contents given, each time into a new directory."""
     attempts = itertools.count(1)
 
-    def unpacked_files(*contents: bytes, limits: UnpackRules | None = None) -> Unpacked:
+    def unpacked_files(*contents: bytes, limits: UnpackRules | None = None, accept_gaps: bool = False) -> Unpacked:
         attempt = tmp_path / str(next(attempts))
         attempt.mkdir()
         sources = []
@@ -36,7 +36,8 @@ def unpacked(tmp_path: Path) -> Callable[..., Unpacked]:
             path = attempt / f"landed{number}.csv"
             path.write_bytes(content)
             sources.append(SourceFile(path, f"/uploads/{number}.csv"))
-        rules = Rules(identifier=IdentifierKind.PHONE, unpack=limits or UnpackRules())
+        source = SourceRules(gaps="accept" if accept_gaps else "quarantine")
+        rules = Rules(identifier=IdentifierKind.PHONE, source=source, unpack=limits or UnpackRules())
         return unpack(sources, attempt / "unpacked", rules)
 
     return unpacked_files
@@ -96,9 +97,9 @@ def test_a_zip64_archive_is_unpacked(unpacked: Callable[..., Unpacked]) -> None:
 def test_parts_come_in_natural_order_without_bystanders(unpacked: Callable[..., Unpacked]) -> None:
     """Members count in the order of the numbers in their names; what systems add, and end markers, do not count."""
     members = {
-        "x/part-10.csv": b"10,\n",
-        "x/part-9.csv": b"9,\n",
-        "x/part-2.csv": b"2,\n",
+        "x/VIP 10.csv": b"10,\n",
+        "x/VIP 9.csv": b"9,\n",
+        "x/VIP 2.csv": b"2,\n",
         "__MACOSX/x/._part-2.csv": b"\0\5\x16\7",
         "x/.part-2.csv.crc": b"crc",
         "x/_SUCCESS": b"",
@@ -108,9 +109,24 @@ def test_parts_come_in_natural_order_without_bystanders(unpacked: Callable[..., 
         found = unpacked(archive)
         assert contents(found) == [b"2,\n", b"9,\n", b"10,\n"]
         assert [source.shown for source in found.sources] == [
-            *("/uploads/1.csv: x/part-2.csv", "/uploads/1.csv: x/part-9.csv", "/uploads/1.csv: x/part-10.csv")
+            *("/uploads/1.csv: x/VIP 2.csv", "/uploads/1.csv: x/VIP 9.csv", "/uploads/1.csv: x/VIP 10.csv")
         ]
         assert found.recognised["members"] == 3
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar"])
+def test_a_missing_part_is_noticed(
+    unpacked: Callable[..., Unpacked], pack: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    """A gap in the numbers of an archive's members is what it is among landed files, unless the route accepts gaps."""
+    archive = pack({"x/0000001.csv": ROWS, "x/0000003.csv": MORE_ROWS, "y/part-00001-a.csv": ROWS, "y/_SUCCESS": b""})
+    with pytest.raises(UnusableSource, match=r"the archive has 2 members; 0000002\.csv is missing") as raised:
+        unpacked(archive)
+    assert raised.value.reason == Unusable.INCOMPLETE
+    assert "source.gaps" in raised.value.hint
+    assert contents(unpacked(archive, accept_gaps=True)) == [ROWS, MORE_ROWS, ROWS]
+    with pytest.raises(UnusableSource, match=r"0000002\.csv is empty"):
+        unpacked(pack({"0000001.csv": ROWS, "0000002.csv": b""}))
 
 
 def test_names_of_members_never_become_paths(unpacked: Callable[..., Unpacked], tmp_path: Path) -> None:
@@ -390,12 +406,6 @@ def test_whoever_waits_hears_of_progress(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         unpack([SourceFile(tmp_path / "landed", "x")], tmp_path / "unpacked", rules, progress=listen)
     assert len(heard) == 3
-
-
-def test_numbers_in_names_sort_as_numbers() -> None:
-    """Parts sort by their numbers, whatever the case of the rest."""
-    names = ["b10.csv", "b9.csv", "B1.csv", "a.csv", "0000002", "0000001"]
-    assert sorted(names, key=natural_order) == ["0000001", "0000002", "a.csv", "B1.csv", "b9.csv", "b10.csv"]
 
 
 def test_a_person_in_a_members_name_is_not_shown() -> None:

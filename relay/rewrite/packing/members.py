@@ -1,18 +1,21 @@
 """Which members of an archive are parts of the export, in which order and under which name (rules K4 and K5)."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from relay.naming import natural_order
+from relay.parts import flaws
 from relay.rewrite.mask import mask_name
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 Handle = TypeVar("Handle")
 
 _MARKS_OF_SPARK: Final = re.compile(r"_(?:SUCCESS|committed_.*|started_.*)")
+_SPARKS_SUCCESS: Final = "_SUCCESS"
 _END_MARK: Final = ".done"
 _PHONE: Final = re.compile(r"(?<![0-9])[0-9]{10,11}(?![0-9])")
 _LONGEST_SHOWN: Final = 80
@@ -28,20 +31,22 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[Handle]):
-    """One member that an archive lists: its name there, and what the archive's reader knows it by."""
+    """One file that an archive lists: its name and size there, and what the archive's reader knows it by."""
 
     name: str
+    size: int
     handle: Handle
 
 
-def parts_of(entries: Iterable[Entry[Handle]]) -> list[Entry[Handle]]:
+def parts_of(entries: Iterable[Entry[Handle]], *, accept_gaps: bool) -> list[Entry[Handle]]:
     """Return the members that are parts of the export, in natural order of their names.
 
     Left out are what systems add on their own (hidden files, `__MACOSX`, Spark's marks) and end markers (`.DONE`).
 
     Raises:
-        UnusableSource: two have the same name, so that one may be meant to replace the other.
+        UnusableSource: two have the same name, so that one may be meant to replace the other, or one is missing.
     """
+    entries = list(entries)
     parts = [entry for entry in entries if not _is_bystander(entry.name)]
     name, times = next(iter(Counter(entry.name for entry in parts).most_common(1)), ("", 0))
     if times > 1:
@@ -50,13 +55,33 @@ def parts_of(entries: Iterable[Entry[Handle]]) -> list[Entry[Handle]]:
             f"{times} members of the archive are called {shown_name(name)}; nobody can tell which one counts",
             "Have the archive made anew, with each part once.",
         )
+    if not accept_gaps:
+        _refuse_gaps(parts, {_directory(entry.name) for entry in entries if _base(entry.name) == _SPARKS_SUCCESS})
     return sorted(parts, key=lambda entry: natural_order(entry.name))
 
 
-def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Return a key that sorts `2.csv` before `10.csv`."""
-    pieces = re.split(r"([0-9]+)", name)
-    return [(int(piece), "") if piece.isdecimal() else (0, piece.casefold()) for piece in pieces], name
+def _refuse_gaps(parts: Iterable[Entry[Handle]], by_spark: Collection[str]) -> None:
+    """See that the numbers of the members in each directory have no gap, as those of landed files have none (C6)."""
+    sizes: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for part in parts:
+        sizes[_directory(part.name)][shown_name(_base(part.name))] = part.size
+    for directory, there in sizes.items():
+        lacks = flaws(there, written_by_spark=directory in by_spark)
+        if lacks:
+            raise UnusableSource(
+                Unusable.INCOMPLETE,
+                f"the archive has {len(there):,} members; {'; '.join(lacks)}",
+                "Have the archive made anew, with every part. If members of this route's archives are numbered with "
+                'gaps or empty as a rule, set source.gaps = "accept".',
+            )
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _directory(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def shown_name(name: str) -> str:

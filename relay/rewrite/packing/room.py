@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.rewrite.durable import create
-from relay.rewrite.rules import UnpackRules
+from relay.rewrite.rules import Rules, UnpackRules
 from relay.rewrite.unusable import Unusable, UnusableSource
 from relay.settings import format_size
 
@@ -45,21 +45,22 @@ def check_size(unpacked: int, packed: int, rules: UnpackRules) -> None:
 class Room:
     """The room that one landed file has for what comes out of it.
 
+    `members` counts what its archives have, `files` the files made; `accept_gaps` says whether parts may be missing.
+
     Args:
         into: the directory for the files, whose names are numbers: no member's name ever becomes a path.
         first: the number of the first one.
-        rules: the limits.
+        rules: the route's rules, with the limits.
         landed_size: how large the landed file is, in bytes.
         progress: is called after each piece that is written.
     """
 
-    def __init__(
-        self, into: Path, first: int, rules: UnpackRules, landed_size: int, progress: Callable[[], None]
-    ) -> None:
+    def __init__(self, into: Path, first: int, rules: Rules, landed_size: int, progress: Callable[[], None]) -> None:
         self.members = 0
         self.files = first
         self._into = into
-        self._rules = rules
+        self._rules = rules.unpack
+        self.accept_gaps = rules.source.gaps == "accept"
         self._landed_size = landed_size
         self._progress = progress
         self._written: dict[int, int] = {}

@@ -35,7 +35,7 @@ def untar(path: Path, room: Room, depth: int) -> Iterator[Member]:
         archive = _open(file)
         entries = list(_entries(archive, room, size))
         _check_end(file, archive.offset, size)
-        for entry in parts_of(entries):
+        for entry in parts_of(entries, accept_gaps=room.accept_gaps):
             yield Member(room.write(_whole(archive, entry.handle), depth), shown_name(entry.name))
 
 
@@ -88,7 +88,7 @@ def _entries(archive: tarfile.TarFile, room: Room, size: int) -> Iterator[Entry[
             continue
         if not info.isreg():
             raise refuse_member(info.name, _KINDS.get(info.type, "of a kind that the relay does not know"))
-        yield Entry(info.name, info)
+        yield Entry(info.name, info.size, info)
 
 
 def _in_archive(info: tarfile.TarInfo) -> int:

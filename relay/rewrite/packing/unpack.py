@@ -77,7 +77,7 @@ class _Unpacking:
     def plain_files(self, source: SourceFile) -> list[SourceFile]:
         """Return the plain files that one landed file is or holds."""
         size = source.path.stat().st_size
-        room = Room(self._into, self._files, self._rules.unpack, size, self._progress)
+        room = Room(self._into, self._files, self._rules, size, self._progress)
         plain = list(self._peel(source, room, ()))
         self._files = room.files
         return plain

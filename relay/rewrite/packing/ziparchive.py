@@ -53,7 +53,8 @@ def unzip(path: Path, room: Room, depth: int) -> Iterator[Member]:
         room.count_members(len(entries))
         _refuse_documents(entries)
         _check_beginning(archive, entries)
-        for entry in parts_of(Entry(it.filename, it) for it in entries if not it.is_dir()):
+        files = [Entry(it.filename, it.file_size, it) for it in entries if not it.is_dir()]
+        for entry in parts_of(files, accept_gaps=room.accept_gaps):
             _check_entry(entry.handle)
             yield Member(room.write(_whole(archive, entry.handle), depth), shown_name(entry.name))
 
