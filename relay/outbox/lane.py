@@ -53,7 +53,7 @@ class Lane:
             if not self._retired and not self._at_work and self._health.wants_probe(self._shared.now()):
                 self._employ(workers, self._probe(), None)
             return
-        while len(self._at_work) < self._settings.connections and (delivery := await self.claim()):
+        while len(self._at_work) < self._settings.connections and (delivery := await self._claim()):
             sender = Sender(self._settings, self._shared, self._health, self)
             self._employ(workers, sender.run(delivery), sender)
 
@@ -65,16 +65,27 @@ class Lane:
         if hanging:
             await asyncio.wait(hanging)
 
-    async def claim(self) -> Delivery | None:
-        """Claim the next list that is due: the routes take turns, so that a backlog delays nobody else's (rule D11)."""
-        now = self._shared.now()
-        if self._retired or self._shared.patience.ending or not self._health.allows_sending(now):
-            return None
-        claimed = await asyncio.to_thread(
-            self._shared.store.claim_due, now, lease_of(self._settings), [self.upstream], after_route=self._last_route
-        )
+    def turn(self) -> str | None:
+        """Say which route had its turn last, so that the next has it (rule D11); None where nothing may be begun."""
+        idle = self._retired or self._shared.patience.ending or not self._health.allows_sending(self._shared.now())
+        return None if idle else self._last_route
+
+    def took(self, claimed: Delivery | None) -> None:
+        """Note whose turn it was now."""
         if claimed is not None:
             self._last_route = claimed.route
+
+    async def _claim(self) -> Delivery | None:
+        if (last_route := self.turn()) is None:
+            return None
+        claimed = await asyncio.to_thread(
+            self._shared.store.claim_due,
+            self._shared.now(),
+            lease_of(self._settings),
+            [self.upstream],
+            after_route=last_route,
+        )
+        self.took(claimed)
         return claimed
 
     async def greet(self, session: Session) -> None:

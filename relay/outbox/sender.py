@@ -51,8 +51,11 @@ def lease_of(settings: UpstreamSettings) -> timedelta:
 class Employer(Protocol):
     """Whom a sender works for."""
 
-    async def claim(self) -> Delivery | None:
-        """Give the next list that is due, if there is one and it may be begun."""
+    def turn(self) -> str | None:
+        """Say which route had its turn last; None where no further list may be begun."""
+
+    def took(self, claimed: Delivery | None) -> None:
+        """Note whose turn it was now."""
 
     async def greet(self, session: Session) -> None:
         """Do what is due at the beginning of a session."""
@@ -90,9 +93,7 @@ class Sender:
             while delivery is not None:
                 self._in_hand, self._answered_at = delivery, self._shared.now()
                 self._lease_until = self._answered_at + lease_of(self._settings)
-                if not await self._send(delivery):
-                    return
-                delivery = None if self._session is None or self._session.lost else await self._employer.claim()
+                delivery = await self._send(delivery)
 
     async def renew(self) -> None:
         """Have the claim hold for a lease from the last answer on; called often, and written down now and then."""
@@ -107,20 +108,19 @@ class Sender:
             self._lease_until = lease_until
             await asyncio.to_thread(self._shared.store.renew, self._in_hand.id, lease_until, now)
 
-    async def _send(self, delivery: Delivery) -> bool:
-        """Send one list, record what came of it, and say whether it went out."""
+    async def _send(self, delivery: Delivery) -> Delivery | None:
+        """Send one list, record what came of it, and return the next to send in this session, if there is one."""
         claimed_at = self._shared.now()
         try:
             async with self._shared.patience.bound():
                 receipt = await self._publish(delivery)
         except TimeoutError:
             await self._lay_down(delivery)
-            return False
+            return None
         except UpstreamError as error:
             await self._set_back(delivery, error)
-            return False
-        await self._record(delivery, receipt, claimed_at)
-        return True
+            return None
+        return await self._record(delivery, receipt, claimed_at)
 
     async def _publish(self, delivery: Delivery) -> Receipt:
         """Publish a list over the session that there is, or a fresh one where that has ended meanwhile."""
@@ -158,12 +158,21 @@ class Sender:
         """What the next attempt is to know of this one; where this one made no request, what it knew itself."""
         return self._session.unanswered if self._session else delivery.unanswered
 
-    async def _record(self, delivery: Delivery, receipt: Receipt, claimed_at: datetime) -> None:
+    async def _record(self, delivery: Delivery, receipt: Receipt, claimed_at: datetime) -> Delivery | None:
+        """Record that a list is sent and, in the same transaction, claim the next if this session may go on."""
         self._health.sent()
         waited = claimed_at - (delivery.queued_at or claimed_at)
         delays = {"queue": waited, "connect": receipt.connect, "transfer": receipt.transfer}
         seconds = {name: round(delay.total_seconds(), 3) for name, delay in delays.items()}
-        await asyncio.to_thread(self._shared.store.sent, delivery.id, receipt, seconds, self._shared.now())
+        last_route = None if self._session is None or self._session.lost else self._employer.turn()
+        sent = partial(
+            self._shared.store.sent,
+            next_lease=None if last_route is None else lease_of(self._settings),
+            after_route=last_route or "",
+        )
+        claimed = await asyncio.to_thread(sent, delivery.id, receipt, seconds, self._shared.now())
+        self._employer.took(claimed)
+        return claimed
 
     async def _lay_down(self, delivery: Delivery) -> None:
         """Give a list back that the service's stop has interrupted: the next start goes on with it at once."""

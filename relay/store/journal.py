@@ -19,6 +19,10 @@ _NOT_STORED: Final = "seq"
 """The one field of a line that is not among a transition's fields: it is the row's own number."""
 
 
+# Put together once, as it is executed with every transition.
+_RECORD: Final = insert(transitions)
+
+
 class Transaction:
     """One writing transaction: its connection, its instant, and how many transitions it has recorded."""
 
@@ -61,7 +65,7 @@ class Transaction:
             for subject, from_state, facts in happened
         ]
         if rows:
-            self.run(insert(transitions), rows)
+            self.run(_RECORD, rows)
         self.recorded += len(rows)
 
 

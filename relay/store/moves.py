@@ -40,6 +40,13 @@ _BIRTH_LINES: Final = {
 }
 
 
+# Put together once: which columns are set is told by the values that each is executed with.
+_SWAPS: Final = {
+    table: update(table).where(table.c.id == bindparam("its_id"), table.c.state == bindparam("its_state"))
+    for table in (arrivals, exports, deliveries)
+}
+
+
 def move_arrival(
     transaction: Transaction, arrival: Arrival, event: ArrivalEvent, *, route: str | None = None, **columns: Any
 ) -> Arrival:
@@ -210,8 +217,7 @@ def _swap(
     transaction: Transaction, table: Table, old: Arrival | Export | Delivery, state: str, columns: dict[str, Any]
 ) -> None:
     """Write the new state where the old one still stands."""
-    swapped = transaction.run(
-        update(table).where(table.c.id == old.id, table.c.state == old.state).values(state=state, **columns)
-    )
+    values = {"its_id": old.id, "its_state": old.state, "state": state, **columns}
+    swapped = transaction.connection.execute(_SWAPS[table], values)
     if swapped.rowcount != 1:
         raise IllegalTransitionError(f"{old.id} is no longer {old.state}")

@@ -1,6 +1,8 @@
 """What every group of verbs stands on."""
 
-from sqlalchemy import Connection, select
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
 
 from relay.model import Delivery, Export, RelayError
 from relay.store.database import Database
@@ -16,6 +18,10 @@ class Verbs:
         self._database = database
 
 
+# Put together once, as it is asked for by every verb about a delivery.
+_DELIVERY: Final = select(deliveries).where(deliveries.c.id == bindparam("its_id"))
+
+
 def find_export(connection: Connection, export_id: str) -> Export | None:
     """Return the export of this id."""
     rows = connection.execute(select(exports).where(exports.c.id == export_id)).mappings()
@@ -24,7 +30,7 @@ def find_export(connection: Connection, export_id: str) -> Export | None:
 
 def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     """Return the delivery of this id."""
-    rows = connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).mappings()
+    rows = connection.execute(_DELIVERY, {"its_id": delivery_id}).mappings()
     return next(map(delivery_of, rows), None)
 
 

@@ -40,6 +40,8 @@ class Draft:
                 if seen > self.size:
                     raise UpstreamError(Reason.DRAFT_DAMAGED, f"it is longer than the {self.size:,} bytes planned")
                 yield block
+                if len(block) < _BLOCK:
+                    break  # A regular file gives less than it is asked for only at its end.
         if seen < self.size:
             raise UpstreamError(Reason.DRAFT_DAMAGED, f"it has {seen:,} bytes, planned were {self.size:,}")
         if digest.hexdigest() != self.sha256:
