@@ -17,6 +17,7 @@ from relay.model import Acceptance, Arrival, Comparison, Draft, Export, Report, 
 from relay.naming import source_name
 from relay.rewrite.child import RewriteCrashed, compare_in_child, rewrite_in_child
 from relay.rewrite.engine import SourceFile
+from relay.rewrite.rules import Rules
 from relay.rewrite.source import UnusableSource
 from relay.spool import Spool
 from relay.store import ComparisonOutdatedError, Store
@@ -28,6 +29,13 @@ MOST_CRASHES: Final = 3
 def settings_digest(route: RouteSettings) -> str:
     """Return the digest of every setting that an export's acceptance depends on (rule D9)."""
     return hashlib.sha256(f"{route.rules.digest()} {route.guards.model_dump_json()}".encode()).hexdigest()
+
+
+def _rules(route: RouteSettings, export: Export) -> Rules:
+    """Return the route's rules; a person's word that an export is whole (rule C8) holds for its archives, too."""
+    if not export.as_whole:
+        return route.rules
+    return route.rules.model_copy(update={"source": route.rules.source.model_copy(update={"gaps": "accept"})})
 
 
 class Acceptor:
@@ -68,7 +76,7 @@ class Acceptor:
         work = self._spool.work(route.name, export.id, token_hex(3))
         began = time.monotonic()
         try:
-            report = await rewrite_in_child(sources, route.rules, work)
+            report = await rewrite_in_child(sources, _rules(route, export), work)
             took = time.monotonic() - began
             await asyncio.to_thread(self._spool.adopt, work)
             await self._accept(export, route, day, parts, report, took)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from parts.landing import until
+from parts.packed import zipped
 from parts.people import people
 from parts.service import Line, Service, Setup, relay
 from parts.sftp import sftp
@@ -157,6 +158,23 @@ def test_an_incomplete_export_is_quarantined_until_a_person_says_that_it_is_whol
         assert "--as-whole" in refused.stderr
         assert f"requeue --as-whole {export}" in relay(setup, "show", export).stdout
         relay(setup, "requeue", "--as-whole", export, "--reason", "there is no second", check=True)
+        service.wait_for("delivery.sent", rows_out=4)
+        assert service.stop() == 0
+    assert received(upstream) == part(10) + part(30)
+
+
+def test_a_persons_word_holds_for_an_archive(setup: Setup, upstream: Sshd) -> None:
+    """An archive that lacks a part is quarantined, and sent as it is when a person says that it is whole (rule C8)."""
+    setup.route()
+    archive = setup.directory / "export.zip"
+    archive.write_bytes(zipped({"0000001.csv": part(10).encode(), "0000003.csv": part(30).encode()}))
+    with Service(setup) as service:
+        sftp(service.port, "amperity", setup.client_key, f'put "{archive}" "/uploads/export.csv"')
+        given_up = service.wait_for("export.quarantined")
+        assert given_up["reason"] == "incomplete"
+        assert "0000002.csv is missing" in given_up["detail"]
+        assert "--as-whole" in relay(setup, "requeue", given_up["export"]).stderr
+        relay(setup, "requeue", "--as-whole", given_up["export"], check=True)
         service.wait_for("delivery.sent", rows_out=4)
         assert service.stop() == 0
     assert received(upstream) == part(10) + part(30)

@@ -71,8 +71,8 @@ def _refuse_gaps(parts: Iterable[Entry[Handle]], by_spark: Collection[str]) -> N
             raise UnusableSource(
                 Unusable.INCOMPLETE,
                 f"the archive has {len(there):,} members; {'; '.join(lacks)}",
-                "Have the archive made anew, with every part. If members of this route's archives are numbered with "
-                'gaps or empty as a rule, set source.gaps = "accept".',
+                "Have the archive made anew, with every part. If this is all of it, `relay requeue --as-whole` "
+                'the export, or set source.gaps = "accept" if gaps and empty members tell nothing in this route.',
             )
 
 
