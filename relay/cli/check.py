@@ -79,7 +79,7 @@ def _summary(config: "Config") -> Iterator[tuple[str, str, str]]:
     for host_key in keys.fingerprints(config.landing.host_keys):
         yield "host key", host_key.path.name, f"{host_key.algorithm} {host_key.fingerprint}"
     for account in config.accounts.values():
-        yield "account", account.name, f"logs in with {_account_methods(account)}"
+        yield "account", account.name, f"logs in with {_account_methods(account)}{_account_limits(account)}"
     for upstream in config.upstreams.values():
         at = f"{upstream.user}@{upstream.host}:{upstream.port} {upstream.directory}"
         yield "upstream", upstream.name, f"{at}, with {_upstream_methods(upstream)}, publish {upstream.publish}"
@@ -105,6 +105,21 @@ def _decryption_keys(route: "RouteSettings") -> Iterator[str]:
 def _account_methods(account: "AccountSettings") -> str:
     methods = {"public key": account.authorized_keys, "password": account.password_hash}
     return " or ".join(method for method, file in methods.items() if file)
+
+
+def _account_limits(account: "AccountSettings") -> str:
+    """Say what keeps some logins out: the addresses that may, and keys that have expired."""
+    from relay import keys
+
+    limits = []
+    if account.allow_from is not None:
+        limits.append(f"from {', '.join(map(str, account.allow_from))} only")
+    if account.authorized_keys is not None:
+        found = keys.read_authorized_keys(account.authorized_keys).keys
+        expired = sum(not key.counts(datetime.now(UTC)) for key in found)
+        if expired:
+            limits.append(f"{expired} of {len(found)} keys expired")
+    return "".join(f", {limit}" for limit in limits)
 
 
 def _upstream_methods(upstream: "UpstreamSettings") -> str:

@@ -4,7 +4,9 @@ A test of a trap that fails is good news: asyncssh has changed, and the way arou
 """
 
 import asyncio
+import inspect
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -429,6 +431,48 @@ def _second_try(port: int) -> bool:
         return True
 
 
+def test_trap_tries_connections_and_channels_are_not_counted() -> None:
+    """The stock server takes as many as anybody likes: all limits are the landing zone's own."""
+
+    class Refuses(Server):
+        asked = 0
+
+        def validate_password(self, username: str, password: str) -> bool:  # noqa: ARG002
+            self.asked += 1
+            return password == PASSWORD
+
+        def session_requested(self) -> Session:
+            return Session()
+
+    class Guesses(asyncssh.SSHClient):
+        left = 20
+
+        def password_auth_requested(self) -> str:
+            self.left -= 1
+            return "wrong" if self.left else PASSWORD
+
+    async def run() -> None:
+        server = Refuses(Session())
+        async with (
+            listening(server) as port,
+            connected(port, client_factory=Guesses, client_keys=None, preferred_auth="password") as client,
+        ):
+            assert server.asked == 20
+            for _ in range(50):
+                await client.create_session(asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None)
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(150)]
+            for reader, writer in idle:
+                assert (await reader.readline()).startswith(b"SSH-2.0-")
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_trap_few_connections_may_wait_to_be_accepted() -> None:
+    """A hundred by default: a flood keeps everybody waiting, so the landing zone asks for more."""
+    assert inspect.signature(asyncssh.listen).parameters["backlog"].default == 100
+
+
 def test_which_methods_there_are_is_asked_after_each_refusal() -> None:
     """Once, by `kbdint_auth_supported`: it is how requests before a login are counted, whatever they ask."""
 
@@ -485,17 +529,20 @@ def test_a_password_that_is_being_checked_may_be_overtaken_by_another() -> None:
             super().__init__(Session())
             self.begun = 0
             self.cancelled = 0
+            self.third = threading.Event()
 
         async def validate_password(self, username: str, password: str) -> bool:  # type: ignore[override]  # noqa: ARG002
             self.begun += 1
+            if self.begun == 3:
+                self.third.set()
             try:
-                await asyncio.sleep(3600 if self.begun < 3 else 0)
+                await asyncio.sleep(3600)
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
             return False
 
-    def ask_three_times(port: int) -> None:
+    def ask_three_times(port: int, third: threading.Event) -> None:
         transport: Any
         with socket.create_connection(("127.0.0.1", port)) as connection:
             transport = paramiko.Transport(connection)
@@ -510,12 +557,13 @@ def test_a_password_that_is_being_checked_may_be_overtaken_by_another() -> None:
                 message.add_boolean(False)  # noqa: FBT003  as paramiko has it
                 message.add_string("wrong")
                 transport._send_message(message)  # noqa: SLF001  paramiko itself waits for each answer
+            assert third.wait(30)
             transport.close()
 
     async def run() -> None:
         server = Slow()
         async with listening(server) as port:
-            await asyncio.to_thread(ask_three_times, port)
+            await asyncio.to_thread(ask_three_times, port, server.third)
             await server.lost.wait()
         assert server.begun == 3
         assert server.cancelled >= 2

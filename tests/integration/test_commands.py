@@ -254,6 +254,20 @@ def test_init_shows_every_key() -> None:
         assert route[section].keys() == set(settable_keys(settings))
 
 
+def test_check_says_who_is_kept_out(tmp_path: Path) -> None:
+    """By the addresses that an account may log in from, and by keys that have expired; neither is a mistake."""
+    path = write_configuration(tmp_path / "relay")
+    path.write_text(
+        path.read_text().replace("[upstreams", 'allow_from = ["192.0.2.0/24", "2001:db8::7"]\n\n[upstreams', 1)
+    )
+    authorized = path.parent / "amperity.pub"
+    line = authorized.read_text()
+    authorized.write_text(f'{line}expiry-time="20200101" {line}')
+    shown = relay("--config", path, "check")
+    assert shown.returncode == 0
+    assert "from 192.0.2.0/24, 2001:db8::7/128 only, 1 of 2 keys expired" in shown.stdout
+
+
 def test_check_summarizes_what_is_right(tmp_path: Path) -> None:
     """A right configuration is shown in a few lines: where it listens, host keys, accounts, upstreams and routes."""
     path = write_configuration(tmp_path / "relay")

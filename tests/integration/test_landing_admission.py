@@ -3,7 +3,9 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,7 +194,14 @@ def test_requests_that_cost_nothing_are_bounded_too(tmp_path: Path) -> None:
 # Penalties
 
 
-PENALTIES = {"refused_login": "20s", "no_login": "10s", "broken_protocol": "30s", "too_slow": "30s"}
+PENALTIES = {
+    "refused_login": "20m",
+    "no_login": "10m",
+    "broken_protocol": "30m",
+    "too_slow": "30m",
+    "threshold": "50m",
+}
+"""Those of the defaults, but so that no machine is too slow for a test: minutes for seconds."""
 
 
 def test_wrong_passwords_shut_a_source_out_and_nobody_else(tmp_path: Path) -> None:
@@ -316,6 +325,46 @@ def test_a_prefix_can_count_as_one_source(tmp_path: Path) -> None:
         assert [guess(zone, f"127.0.5.{number}") for number in range(1, 6)] == ["refused"] * 3 + ["dropped"] * 2
         assert zone.wait_for("landing.address_banned")["source"] == "127.0.5.0/24"
         assert guess(zone, "127.0.6.1") == "refused"
+
+
+@NEEDS_SFTP
+def test_an_upload_goes_through_a_flood_of_wrong_logins(tmp_path: Path) -> None:
+    """From several addresses at once: they shut themselves out, and the upload arrives whole."""
+    content = bytes(range(256)) * 80_000
+    (tmp_path / "list.csv").write_bytes(content)
+    with a_zone(tmp_path, penalties=PENALTIES) as zone, ThreadPoolExecutor(10) as crowd:
+        flood = [crowd.submit(guess, zone, f"127.0.0.{2 + number % 10}") for number in range(200)]
+        sftp(zone.port, "amperity", zone.key, f"put {tmp_path / 'list.csv'} /uploads/list.csv")
+        assert zone.visible() == {"/uploads/list.csv": content}
+        came = Counter(guessed.result() for guessed in flood)
+        assert came["in"] == 0
+        # Three of each source, and what was on its way when the third came to nothing.
+        assert 30 <= len(zone.events("landing.login_refused")) <= 60
+        assert len(zone.events("landing.address_banned")) == 10
+    assert came["dropped"] > 100
+
+
+def test_a_newer_address_family_is_held_to_its_prefix(tmp_path: Path) -> None:
+    """Who guesses from one address of a /64 is shut out with all of it."""
+    with LandingZone(
+        tmp_path / "zone",
+        limits={"listen": ("[::1]:0",), "limits": PAST_THE_BURST, "penalties": PENALTIES},
+    ) as zone:
+
+        def tries() -> bool:
+            with socket.create_connection(("::1", zone.port), timeout=PATIENCE) as connection:
+                try:
+                    transport = paramiko.Transport(connection)
+                    transport.start_client(timeout=PATIENCE)
+                except (paramiko.SSHException, EOFError, OSError):
+                    return False
+                with pytest.raises(paramiko.SSHException):
+                    transport.auth_password("amperity", WRONG, fallback=False)
+                transport.close()
+            return True
+
+        assert [tries() for _ in range(4)] == [True, True, True, False]
+        assert zone.wait_for("landing.address_banned")["source"] == "::/64"
 
 
 # Bans, kept and lifted

@@ -291,6 +291,34 @@ def test_a_password_logs_in(zone: LandingZone, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+def test_openssh_logs_in_by_password(zone: LandingZone, tmp_path: Path, method: str) -> None:
+    """With its own client, by each method alone."""
+    program = tmp_path / "ask"
+    program.write_text(f"#!/bin/sh\necho '{PASSWORD}'\n", encoding="ascii")
+    program.chmod(0o700)
+    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", f"PreferredAuthentications={method}")
+    done = subprocess.run(
+        [
+            "sftp",
+            "-F",
+            "none",
+            *(word for it in options for word in ("-o", it)),
+            "-P",
+            str(zone.port),
+            "amperity@127.0.0.1",
+        ],
+        input="ls\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={**os.environ, "SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": "none"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "uploads" in done.stdout
+
+
+@pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
 @pytest.mark.parametrize(
     ("user", "password", "reason"),
     [
