@@ -31,6 +31,7 @@ from relay.rewrite.rules import Rules
 from relay.rewrite.segment import name_in_path
 from relay.rewrite.source import Bare, recognise
 from relay.rewrite.unusable import Unusable, UnusableSource
+from relay.rewrite.verdict import Reason
 
 __all__ = ["DRAFTS", "REJECTS", "REPORT", "SourceFile", "rewrite"]
 
@@ -40,6 +41,13 @@ REPORT: Final = "report.json"
 
 _UNPACKED: Final = "unpacked"
 
+_OTHER_SEGMENT: Final = (
+    "See that segment.column is the right one; segment.rename replaces names that Attentive does not take."
+)
+_OTHER_WIDTH: Final = (
+    "The rows have more or fewer cells than the header, or than most. Have every row written with as many, and see "
+    "that source.delimiter, source.quotes and source.escape say how it is written."
+)
 _SMALL: Final = 1 << 15
 """Numbers below this sort quickly."""
 
@@ -182,7 +190,7 @@ class _Rewrite:
         return UnusableSource(
             Unusable.NO_USABLE_SEGMENT,
             f"of {self._rows:,} rows none names a segment that could be sent{f': {found}' if found else ''}",
-            "See that segment.column is the right one; segment.rename replaces names that Attentive does not take.",
+            _OTHER_WIDTH if Reason.WRONG_COLUMN_COUNT in dict(self._rejects.reasons.most_common(1)) else _OTHER_SEGMENT,
         )
 
 

@@ -129,7 +129,7 @@ class RowJudge:
             return any(other.startswith(name) and other != name for other in self._texts | self.refused_names)
         if layout.control is not None and layout.control.position == last:
             return not text
-        return layout.identifier.position == last and not _is_blank(text) and self._is_beginning(text)
+        return layout.identifier.position == last and not is_blank(text) and self._is_beginning(text)
 
     def mask(self, cells: Sequence[str], column: Column | None) -> str:
         """Return what may be shown of the cell that a rejection is about (rule S9)."""
@@ -147,7 +147,7 @@ class RowJudge:
     def _omission(self, cells: Sequence[str]) -> Omission | None:
         if self._in_control(cells):
             return Omission.CONTROL
-        return Omission.EMPTY if _is_blank(cells[self._layout.identifier.position]) else None
+        return Omission.EMPTY if is_blank(cells[self._layout.identifier.position]) else None
 
     def _in_control(self, cells: Sequence[str]) -> bool | None:
         control = self._layout.control
@@ -200,6 +200,6 @@ def _as_one(columns: Sequence[Column]) -> Column | None:
     return Column(-1, ", ".join(column.name for column in columns), "template")
 
 
-def _is_blank(cell: str) -> bool:
+def is_blank(cell: str) -> bool:
     """Say whether nothing can be seen in a cell."""
     return all(c.isspace() or unicodedata.category(c) == "Cf" for c in cell)

@@ -253,9 +253,9 @@ class _Recogniser:
 
     def _described(self) -> str:
         if self._header is None:
-            return f"{self._width} columns without a header"
+            return f"{_columns(self._width)} without a header"
         shown = ", ".join(map(self._shown, range(min(self._width, _MOST_NAMES_SHOWN))))
-        return f"{self._width} columns ({shown}{', …' if self._width > _MOST_NAMES_SHOWN else ''})"
+        return f"{_columns(self._width)} ({shown}{', …' if self._width > _MOST_NAMES_SHOWN else ''})"
 
     def _other_kind(self) -> str:
         """Say whether it rather looks like a list of the other kind."""
@@ -272,3 +272,7 @@ class _Recogniser:
             f'Have the export written with a header, or set source.header = "required" if it has one, and name the '
             f"column in {setting}."
         )
+
+
+def _columns(count: int) -> str:
+    return f"{count} column{'s' if count > 1 else ''}"

@@ -22,8 +22,8 @@ BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 _SEND_TEXT: Final = "Have the export written as CSV text in UTF-8."
 _SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
 _QUOTE_PROPERLY: Final = (
-    'Have the export written with quotes around its cells and "" for a quote inside; '
-    'if it uses an escape character, name it in source.escape ("\\\\" for a backslash).'
+    'Have the export written with quotes around its cells and "" for a quote inside; if it uses an escape character, '
+    'name it in source.escape ("\\\\" for a backslash); if quotes mean nothing in it, set source.quotes = "none".'
 )
 
 

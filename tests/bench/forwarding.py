@@ -149,7 +149,7 @@ def measure(ways: Sequence[Way], files: Sequence[Path], sshd: Sshd, rounds: int,
 
 
 def _login_of_relay(sshd: Sshd) -> Taken:
-    from relay.upstream import connect  # noqa: PLC0415  beside its one use
+    from relay.upstream import connect
 
     async def log_in() -> Taken:
         began, processor = time.perf_counter(), time.process_time()
