@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "restore": Entry("restore", "restore", "Send a segment's earlier list again."),
     "bans": Entry("bans", "bans", "List who is shut out of the landing zone."),
     "unban": Entry("bans", "unban", "Let a source in again that is shut out."),
+    "find": Entry("find", "find", "Say in which kept files a person occurs."),
     "purge": Entry("purge", "purge", "Remove what was kept for long enough."),
     "hash-password": Entry("hash_password", "hash_password", "Hash a password for an account."),
     "events": Entry("events", "events", "List every event that the log can hold."),

@@ -40,7 +40,7 @@ class Spool:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._exports = self.export_root = state_dir / "exports"
-        self._incoming = state_dir / "incoming"
+        self._incoming = self.incoming_zone = state_dir / "incoming"
         self.landing_zone = state_dir / "landing"
         self.database = state_dir / "relay.db"
         self._lock = state_dir / "relay.lock"

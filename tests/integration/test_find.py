@@ -1,0 +1,120 @@
+"""`relay find`: in which kept files a person occurs, however written and packed; nobody else is shown."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from parts.canary import assert_no_person
+from parts.host import Host, a_host
+from parts.people import PHONE_FORMS, person
+
+from relay.cli import main
+from relay.spool import Spool
+
+SOMEBODY, SOMEBODY_ELSE = person(7), person(8)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A host whose service has run."""
+    with a_host(tmp_path) as host:
+        Spool(host.state_dir).prepare(["amperity"])
+        yield host
+
+
+def find(host: Host, identifier: str) -> Result:
+    """Ask for a person."""
+    return CliRunner().invoke(main, ["--config", str(host.config), "find"], input=identifier + "\n")
+
+
+def kept(host: Host, name: str, content: bytes, *, export: str = "sirendenim-1") -> Path:
+    """A file of an export."""
+    path = Spool(host.state_dir).export("sirendenim", export) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def rows(*phones: str) -> bytes:
+    """A table with these people in it."""
+    return ("phone,segment_name\n" + "".join(f'"{it}",VIP\n' for it in phones)).encode()
+
+
+@pytest.mark.parametrize("form", PHONE_FORMS)
+def test_a_number_is_found_in_whatever_way_it_is_written(host: Host, form: str) -> None:
+    """Every accepted way of writing it, between other people's; nobody is shown."""
+    holds = kept(host, "source/0001", rows(SOMEBODY_ELSE.phone, SOMEBODY.written(form)))
+    kept(host, "source/0001", rows(SOMEBODY_ELSE.written(form)), export="sirendenim-2")
+    said = find(host, SOMEBODY.phone)
+    assert said.exit_code == 0, said.output
+    assert said.stdout.splitlines() == [str(holds)]
+    assert_no_person(said.output, "the output of relay find")
+
+
+def test_what_is_asked_for_may_be_written_in_any_way_too(host: Host) -> None:
+    """As it stands in a person's letter."""
+    holds = kept(host, "drafts/1.csv", f"{SOMEBODY.phone},VIP\n".encode())
+    said = find(host, f"+1 ({SOMEBODY.area}) 555-{SOMEBODY.line}")
+    assert said.stdout.splitlines() == [str(holds)]
+
+
+def test_an_address_is_found_in_any_case_and_only_as_a_whole(host: Host) -> None:
+    """Another address that ends in it, or begins with it, is another person's."""
+    holds = kept(host, "drafts/1.csv", f"{SOMEBODY.email.upper()},VIP\n".encode())
+    kept(host, "drafts/2.csv", f"x{SOMEBODY.email},VIP\n{SOMEBODY.email}.au,VIP\n".encode())
+    assert find(host, SOMEBODY.email).stdout.splitlines() == [str(holds)]
+
+
+def test_packed_and_binary_sources_are_looked_into(host: Host) -> None:
+    """Gzip, whatever it is called, and Parquet; what was unpacked is not left behind."""
+    table = pa.table({"phone": [SOMEBODY.phone], "segment_name": ["VIP"]})
+    holds = [
+        kept(host, "source/0001", gzip.compress(rows(SOMEBODY.phone))),
+        kept(host, "source/0002", rows(SOMEBODY.phone)),
+        kept(host, "source/0003", b""),
+    ]
+    pq.write_table(table, holds[2])
+    said = find(host, SOMEBODY.phone)
+    assert said.stdout.splitlines() == [str(it) for it in holds]
+    assert not list(Spool(host.state_dir).incoming_zone.glob("find-*"))
+
+
+def test_landed_and_half_uploaded_files_are_looked_through_once(host: Host) -> None:
+    """A landed file and the source taken of it are one file with two names."""
+    spool = Spool(host.state_dir)
+    source = kept(host, "source/0001", rows(SOMEBODY.phone))
+    (spool.landing("amperity") / "uploads" / "export.csv").hardlink_to(source)
+    upload = spool.incoming("amperity") / "half"
+    upload.write_bytes(rows(SOMEBODY.phone)[:-3])
+    assert find(host, SOMEBODY.phone).stdout.splitlines() == [str(source), str(upload)]
+
+
+def test_a_person_who_is_nowhere_is_a_finding(host: Host) -> None:
+    """Exit 1, as of a search that found nothing; another's longer number is no match."""
+    kept(host, "source/0001", rows(f"9{SOMEBODY.phone}", f"{SOMEBODY.phone}9"))
+    said = find(host, SOMEBODY.phone)
+    assert (said.exit_code, said.stdout) == (1, "")
+    assert "found in 0 files" in said.stderr
+
+
+def test_what_cannot_be_looked_into_is_named(host: Host) -> None:
+    """Half an archive may hold anybody: exit 1 though the person was found elsewhere."""
+    broken = kept(host, "source/0001", gzip.compress(rows(SOMEBODY.phone))[:-9])
+    holds = kept(host, "source/0002", rows(SOMEBODY.phone))
+    said = find(host, SOMEBODY.phone)
+    assert said.exit_code == 1
+    assert said.stdout.splitlines() == [str(holds)]
+    assert f"{broken} could not be looked into" in said.stderr
+
+
+@pytest.mark.parametrize("text", ["", "Ada", "555-0107", f"{SOMEBODY.phone}12"])
+def test_what_is_no_identifier_is_refused_without_being_shown(host: Host, text: str) -> None:
+    """Whoever mistypes a number need not find it in a terminal's history."""
+    said = find(host, text)
+    assert said.exit_code == 1
+    assert "neither a phone number" in said.stderr
+    assert not text or text not in said.output
