@@ -1,6 +1,7 @@
 """The way out against a real OpenSSH server."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -189,6 +190,23 @@ def test_a_connection_cut_in_mid_transfer_leaves_no_final_name_and_a_retry_compl
     assert list(sshd.received()) == [TEMPORARY]
     _send(sshd.settings(), again(upload))
     assert sshd.received() == {NAME: content}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_at_the_upstream_is_waited_out(sshd: Sshd, tmp_path: Path) -> None:
+    """It is the upstream's trouble and passes; what did not fit is cleared away before the next attempt begins."""
+    content = LIST * 200
+    upload = an_upload(tmp_path, content)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(sshd.uploads)], check=True)
+    try:
+        error = _fail(sshd.settings(), upload)
+        assert (error.reason, error.permanence, error.scope) == (Reason.OPERATION_FAILED, "transient", "upstream")
+        assert NAME not in sshd.received()
+        subprocess.run(["mount", "-o", "remount,size=4m", str(sshd.uploads)], check=True)
+        assert _send(sshd.settings(), again(upload)).verified
+        assert sshd.received() == {NAME: content}
+    finally:
+        subprocess.run(["umount", "--lazy", str(sshd.uploads)], check=True)
 
 
 def test_a_server_that_goes_silent_is_given_up(sshd: Sshd, tmp_path: Path) -> None:
