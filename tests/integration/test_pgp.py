@@ -10,6 +10,9 @@ from parts.configuration import write_configuration
 from parts.gnupg import NEEDS_GNUPG, GnuPG, gnupg
 from parts.host import run
 from parts.packed import MORE_ROWS, ROWS, gzipped, tarred, zipped
+from parts.service import Service, Setup
+from parts.sftp import sftp
+from parts.sshd import NEEDS_SSHD, Sshd
 
 from relay.model import IdentifierKind, RelayError
 from relay.rewrite.files import SourceFile
@@ -308,3 +311,28 @@ def test_preview_decrypts(theirs: GnuPG, configuration: Path, tmp_path: Path) ->
     assert shown.exit_code == 0
     assert 'recognised as packing "pgp, gzip", format "csv"' in shown.stdout
     assert PASSPHRASE not in shown.output
+
+
+@NEEDS_SSHD
+def test_an_encrypted_export_goes_all_the_way(theirs: GnuPG, tmp_path: Path) -> None:
+    """What lands encrypted is decrypted by the real service and sent in clear, and no word of the secrets is logged."""
+    with Sshd(tmp_path / "upstream") as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route(sections='[pgp]\nprivate_key = "pgp.key"\npassphrase = "pgp.passphrase"')
+        for name, content in (
+            ("pgp.key", theirs.private_key("locked", passphrase=PASSPHRASE)),
+            ("pgp.passphrase", PASSPHRASE.encode()),
+        ):
+            (setup.directory / name).write_bytes(content)
+            (setup.directory / name).chmod(0o600)
+        export = setup.directory / "upload"
+        export.write_bytes(theirs.encrypt(gzipped(ROWS), to="locked"))
+        with Service(setup) as service:
+            sftp(service.port, "amperity", setup.client_key, f'put "{export}" "/uploads/export.csv"')
+            service.wait_for("delivery.sent", rows_out=2)
+            accepted = service.wait_for("export.accepted")
+            assert service.stop() == 0
+        assert accepted["recognised"]["packing"] == "pgp, gzip"
+        assert PASSPHRASE not in str(service.lines)
+        assert list(upstream.received().values()) == [b"2125550100,VIP\n2125550101,VIP\n"]
+        assert not [path for path in setup.directory.rglob("unpacked*") if path.is_dir()]
