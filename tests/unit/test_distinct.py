@@ -21,6 +21,13 @@ def test_what_is_too_long_or_one_too_many_has_no_number() -> None:
     assert distinct.numbers(Cells.of(["segment 7", "segment 4999"])).tolist() == [9, UNKNOWN]
 
 
+def test_a_column_may_begin_with_what_is_too_long() -> None:
+    """Where no content was told apart yet, one that is too long has no number like any other such."""
+    distinct = Distinct()
+    assert distinct.numbers(Cells.of(["x" * 65])).tolist() == [UNKNOWN]
+    assert distinct.numbers(Cells.of(["x" * 65, "VIP"])).tolist() == [UNKNOWN, 0]
+
+
 def test_nothing_is_numbered_where_there_is_nothing() -> None:
     """A column without cells is no trouble."""
     assert Distinct().numbers(Cells.of([])).tolist() == []

@@ -42,6 +42,8 @@ class Distinct:
         if (found == UNKNOWN).any():
             self._learn(cells, prints, (found == UNKNOWN) & (lengths <= WIDEST))
             found = self._find(prints)
+        if not self.contents:
+            return found
         # Different contents may have the same fingerprint: the words decide.
         found[(self._words[found, : width // WORD] != words).any(axis=1) | (lengths > WIDEST)] = UNKNOWN
         return found

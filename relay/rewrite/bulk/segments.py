@@ -23,7 +23,8 @@ class Namings:
     """What the contents of the segment's columns mean. A naming is a number, for all contents that are alike.
 
     `names` has the segments' names by their number; `segments` the number of the segment, `codes` the rejection, and
-    `shown` what may be shown, of each naming.
+    `shown` what may be shown, of each naming. The last entry of `segments` and `codes` is for `UNKNOWN`: it decides
+    nothing.
     """
 
     def __init__(self, layout: Layout, judge: RowJudge) -> None:
@@ -32,8 +33,8 @@ class Namings:
         self._namings: dict[tuple[int, ...], int] = {}
         self._numbers: dict[str, int] = {}
         self.names: list[str] = []
-        self.segments: Numbers = np.zeros(0, np.int32)
-        self.codes: Codes = np.zeros(0, np.uint8)
+        self.segments: Numbers = np.array([NOBODY], np.int32)
+        self.codes: Codes = np.array([SENT], np.uint8)
         self.shown: list[str] = []
 
     def of(self, batch: Batch) -> Numbers:
@@ -75,6 +76,7 @@ class Namings:
         segment = self._judge.segment_of(texts)
         refused = isinstance(segment, Rejected)
         number = NOBODY if isinstance(segment, Rejected) else self.number_of(segment)
-        self.segments = np.append(self.segments, np.int32(number))
-        self.codes = np.append(self.codes, np.uint8(code_of(segment.reason) if isinstance(segment, Rejected) else SENT))
+        code = code_of(segment.reason) if isinstance(segment, Rejected) else SENT
+        self.segments = np.insert(self.segments, UNKNOWN, np.int32(number))
+        self.codes = np.insert(self.codes, UNKNOWN, np.uint8(code))
         self.shown.append(self._judge.mask_segment(texts) if refused else "")
