@@ -49,7 +49,6 @@ class Door:
     Args:
         settings: the limits and penalties.
         store: keeps the bans.
-        shut_out: called with a source that has just been banned.
         displace: called with a source of which the connection that waits longest is to make room.
         chance: throws the dice.
     """
@@ -59,12 +58,10 @@ class Door:
         settings: LandingSettings,
         store: Store,
         *,
-        shut_out: Callable[[Network], None],
         displace: Callable[[Network], None],
         chance: Callable[[], float] = random,
     ) -> None:
         self._store = store
-        self._shut_out = shut_out
         self._displace = displace
         self._chance = chance
         self._sources = _sources(settings)
@@ -107,19 +104,20 @@ class Door:
         """Count out a guest that left without a login."""
         self._admission.gave_up(guest.source, exempt=guest.exempt)
 
-    def punish(self, guest: Guest, offence: Offence) -> None:
-        """Charge a guest's source for an offence, and shut it out if that was one too many."""
+    def punish(self, guest: Guest, offence: Offence) -> bool:
+        """Charge a guest's source for an offence, and say whether that was one too many: it is shut out now."""
         ban = None if guest.exempt else self._penalties.punish(guest.source, offence, _now())
-        if ban is not None:
-            self._to_keep.append(ban)
-            emit(
-                Event.LANDING_ADDRESS_BANNED,
-                address=str(guest.address),
-                source=ban.source,
-                reason=ban.reason,
-                until=ban.until,
-            )
-            self._shut_out(guest.source)
+        if ban is None:
+            return False
+        self._to_keep.append(ban)
+        emit(
+            Event.LANDING_ADDRESS_BANNED,
+            address=str(guest.address),
+            source=ban.source,
+            reason=ban.reason,
+            until=ban.until,
+        )
+        return True
 
     def is_shut_out(self, guest: Guest) -> bool:
         """Say whether a guest's source has been banned meanwhile."""

@@ -70,7 +70,7 @@ class LandingServer:
         disk: Disk = Disk(),  # noqa: B008  a frozen value
     ) -> None:
         self.accounts = Accounts(settings.accounts)
-        self.door = Door(settings.landing, store, shut_out=self._put_out, displace=self._make_room)
+        self.door = Door(settings.landing, store, displace=self._make_room)
         self.stopping = False
         self.visits: dict[Visit, None] = {}
         self._settings = settings
@@ -161,9 +161,11 @@ class LandingServer:
         """Return the connections of a source that have not logged in, the one that waits longest first."""
         return [it for it in self.visits if it.account is None and not it.aborted and it.guest.source == source]
 
-    def _put_out(self, source: Network) -> None:
+    def put_out(self, source: Network, *, but: Visit) -> None:
+        """End the connections of a source that have not logged in, except one."""
         for visit in self._waiting(source):
-            visit.abort()
+            if visit is not but:
+                visit.abort()
 
     def _make_room(self, source: Network) -> None:
         for visit in self._waiting(source)[:1]:

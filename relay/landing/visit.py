@@ -38,6 +38,7 @@ class Visit(asyncssh.SSHServer):
         self._sessions: list[SftpSession] = []
         self._connection: asyncssh.SSHServerConnection
         self._is_inside = False
+        self._is_waiting = False
         self._timer: asyncio.TimerHandle | None = None
         self._active_at = self._loop.time()
         # Of the login
@@ -62,8 +63,9 @@ class Visit(asyncssh.SSHServer):
         self._connection.close()
 
     def abort(self) -> None:
-        """End a connection that has not logged in, without a word."""
+        """End a connection that has not logged in, without a word, and count it out at once."""
         self.aborted = self._settled = True
+        self._stop_waiting()
         self._connection.abort()
 
     # What asyncssh calls. Forwarding of every kind is refused by not being mentioned here.
@@ -76,7 +78,7 @@ class Visit(asyncssh.SSHServer):
             conn.abort()
             return
         self.guest = guest
-        self._is_inside = True
+        self._is_inside = self._is_waiting = True
         self._server.visits[self] = None
         self._timer = self._loop.call_later(self._server.login_seconds, self._be_too_slow)
 
@@ -87,12 +89,12 @@ class Visit(asyncssh.SSHServer):
         if self._timer is not None:
             self._timer.cancel()
         if self.account is None:
-            self._server.door.gave_up(self.guest)
+            self._stop_waiting()
             if self._refusal is not None:
                 self._say_refused(self._refusal)
             offence = None if self._settled else self._offence or self._offence_of(exc)
             if offence is not None:
-                self._server.door.punish(self.guest, offence)
+                self._be_punished(offence)
         self._server.leave(self)
 
     # Logging in
@@ -174,6 +176,7 @@ class Visit(asyncssh.SSHServer):
             self._refusal, self._settled = "too_many_sessions", True
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, "Too many sessions")
         self.account = account
+        self._is_waiting = False
         self._server.door.logged_in(self.guest)
         if self._timer is not None:
             self._timer.cancel()
@@ -220,7 +223,7 @@ class Visit(asyncssh.SSHServer):
             return
         self._say_refused(reason)
         self._refusal, self._offence, self._settled = None, None, True
-        self._server.door.punish(self.guest, Offence.REFUSED_LOGIN)
+        self._be_punished(Offence.REFUSED_LOGIN)
 
     def _say_refused(self, reason: str) -> None:
         # A user name that is not an account's may be a password typed into the wrong field.
@@ -232,6 +235,16 @@ class Visit(asyncssh.SSHServer):
             reason=reason,
             account=account,
         )
+
+    def _stop_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._server.door.gave_up(self.guest)
+
+    def _be_punished(self, offence: Offence) -> None:
+        """Charge the source; a ban ends its other connections, while this one still hears that it was refused."""
+        if self._server.door.punish(self.guest, offence):
+            self._server.put_out(self.guest.source, but=self)
 
     def _be_too_slow(self) -> None:
         self._offence = Offence.TOO_SLOW

@@ -131,17 +131,37 @@ def test_whoever_says_nothing_is_cut_off_in_time_and_costs_no_line(tmp_path: Pat
 
 
 def test_thousands_of_idle_connections_are_held_within_bounds(tmp_path: Path) -> None:
-    """Two thousand at once from twenty addresses: few stay, the others cost nothing, and none is left behind."""
+    """Two thousand at one blow from twenty addresses: few stay, the others cost nothing, and none is left behind."""
     with a_zone(tmp_path, startups="50:30:150", startups_per_source=10) as zone:
         with ExitStack() as flood:
             for number in range(2000):
                 connection = flood.enter_context(socket.socket())
                 connection.bind((f"127.0.0.{2 + number % 20}", 0))
-                connection.connect(("127.0.0.1", zone.port))
+                connection.setblocking(False)  # noqa: FBT003  as the socket module has it
+                connection.connect_ex(("127.0.0.1", zone.port))
                 assert zone.server.door.waiting <= 150
+            until(lambda: zone.server.door.waiting > 50, "the flood to have come in")
             assert guess(zone, password=PASSWORD) == "in"
-            assert zone.server.door.waiting > 50
+            assert zone.server.door.waiting <= 150
         until(lambda: zone.server.door.waiting == 0 and not zone.server.visits, "everybody to be gone")
+
+
+def test_a_blow_of_newcomers_displaces_no_more_than_there_are(tmp_path: Path) -> None:
+    """However many come before the displaced are really gone, the house holds as many as it may and no more."""
+    with a_zone(tmp_path, startups="4:100:4", startups_per_source=4) as zone:
+        held = [greeted(zone, "127.0.0.2") for _ in range(4)]
+
+        async def knock_at_once() -> int:
+            guests = [zone.server.door.knock(f"127.0.0.{number}") for number in range(3, 13)]
+            waiting = zone.server.door.waiting
+            for guest in guests:
+                if guest is not None:
+                    zone.server.door.gave_up(guest)
+            return waiting
+
+        assert zone.do(knock_at_once()) <= 4
+        assert len(held) == 4
+        until(lambda: zone.server.door.waiting == len(zone.server.visits) <= 4, "those that were displaced to be gone")
 
 
 # Tries
@@ -214,6 +234,19 @@ def test_wrong_passwords_shut_a_source_out_and_nobody_else(tmp_path: Path) -> No
         assert (line["address"], line["source"], line["reason"]) == ("127.0.0.2", "127.0.0.2/32", "refused_login")
         assert line["until"] > line["timestamp"][:19]
         assert zone.wait_for("landing.connections_dropped")["reason"] == "banned"
+
+
+def test_whose_password_is_refused_hears_so_also_when_it_was_the_last_straw(tmp_path: Path) -> None:
+    """A client with a wrong password in its settings is told that, and not only cut off."""
+    with a_zone(tmp_path, penalties=PENALTIES) as zone:
+        for _ in range(3):
+            transport = paramiko.Transport(socket.create_connection(("127.0.0.1", zone.port)))
+            transport.start_client(timeout=PATIENCE)
+            with pytest.raises(paramiko.AuthenticationException) as refused:
+                transport.auth_password("amperity", WRONG, fallback=False)
+            assert str(refused.value) == "Authentication failed."
+            transport.close()
+        zone.wait_for("landing.address_banned")
 
 
 def test_a_ban_ends_tries_on_the_connections_that_are_there(tmp_path: Path) -> None:
