@@ -13,6 +13,7 @@ import traceback
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import random
 from typing import Final
@@ -22,6 +23,7 @@ import uvloop
 from relay import __version__
 from relay.announcer import Announcer
 from relay.config import Config, ConfigError, load
+from relay.disk import disk_trouble
 from relay.intake.clear import clear_view
 from relay.intake.stage import Intake
 from relay.landing import LandingServer
@@ -31,6 +33,7 @@ from relay.notify import notify
 from relay.outbox import Outbox, Vigil
 from relay.retention import sweep
 from relay.spool import Spool
+from relay.standstill import Standstill
 from relay.store import Store
 
 _HEARTBEAT_EVERY: Final = timedelta(minutes=1)
@@ -49,14 +52,56 @@ def serve(config_path: Path) -> int:
     # A core dump would hold customers' data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     emit(Event.RELAY_STARTED, version=__version__)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(config_path, config))
-
-
-async def run(config_path: Path, config: Config) -> int:
-    """Open the state, run the daemon on it until it is told to stop, and return the exit status."""
-    loop = asyncio.get_running_loop()
     began = time.monotonic()
+    standstill = Standstill()
+    outcome: Config | bool = config
+    while isinstance(outcome, Config):
+        # Nothing outlives a runner, no thread either: what begins after a standstill is alone with the state.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            outcome = runner.run(_run_or_stand_still(config_path, outcome, standstill))
+    if outcome:
+        emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
+    return 0 if outcome else 1
+
+
+async def _run_or_stand_still(config_path: Path, config: Config, standstill: Standstill) -> Config | bool:
+    """Run the daemon; return whether it ended well, or where the disk refused, the settings to begin anew with."""
+    try:
+        return await run(config_path, config)
+    except Exception as error:
+        trouble = disk_trouble(error)
+        if trouble is None:
+            raise
+    if not await standstill.outlast(trouble, partial(_check_writable, config)):
+        return True
+    try:
+        return load(config_path)  # It may have been reloaded since the start.
+    except ConfigError as refused:
+        emit(Event.CONFIG_REFUSED, problems=len(refused.problems), detail=str(refused), hint=refused.hint)
+        return config
+
+
+def _check_writable(config: Config) -> None:
+    """See that the disk and the database can be written to.
+
+    Raises:
+        OSError, RelayError: they cannot.
+    """
+    spool = Spool(config.state_dir)
+    spool.prepare(config.accounts)
+    spool.check_writable()
+    with closing(Store.open(spool.database)) as store:
+        store.check_writable()
+
+
+async def run(config_path: Path, config: Config) -> bool:
+    """Open the state, run the daemon on it until it is told to stop, and return whether it ended well.
+
+    Raises:
+        RelayError: the state cannot be opened.
+        Exception: a group of nothing but what the disk refused, which may pass.
+    """
+    loop = asyncio.get_running_loop()
     committed = asyncio.Event()
 
     def announce() -> None:
@@ -68,28 +113,35 @@ async def run(config_path: Path, config: Config) -> int:
         spool.lock(),
         closing(Store.open(spool.database, committed=announce)) as store,
     ):
+        # What is damaged could give a name twice, or forget what was sent.
+        store.check_sound()
         spool.remove_abandoned(lambda export_id: store.export(export_id) is not None)
-        failed = False
         try:
             await Daemon(config_path, config, spool, store, committed).run()
-        except* RelayError as refusals:
-            for refusal in _leaves(refusals):
-                emit(Event.RELAY_FAILED, reason="refused", detail=str(refusal), hint=getattr(refusal, "hint", ""))
-            failed = True
-        except* Exception as defects:  # noqa: BLE001  the last place that can say what ended the service
-            # Dying is safe: the state is durable and the next start goes on. Of a defect its kind and its place are
-            # written, never its message, which may quote what it stumbled over.
-            emit(
-                Event.RELAY_FAILED,
-                reason=", ".join(_kinds(defects)),
-                detail="; ".join(_places(defects)),
-                hint="report this with its detail; the service manager starts the relay again",
-            )
-            failed = True
-    if failed:
-        return 1
-    emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
-    return 0
+        except Exception as ended:
+            if disk_trouble(ended):
+                raise
+            _tell_of(ended)
+            return False
+    return True
+
+
+def _tell_of(ended: Exception) -> None:
+    """Say in the log what ended the service.
+
+    Dying is safe: the state is durable and the next start goes on.
+    """
+    refusals = [leaf for leaf in _leaves(ended) if isinstance(leaf, RelayError)]
+    for refusal in refusals:
+        emit(Event.RELAY_FAILED, reason="refused", detail=refusal.message, hint=refusal.hint)
+    if defects := [leaf for leaf in _leaves(ended) if not isinstance(leaf, RelayError)]:
+        # Of a defect its kind and its place are written, never its message, which may quote what it stumbled over.
+        emit(
+            Event.RELAY_FAILED,
+            reason=", ".join(type(defect).__name__ for defect in defects),
+            detail="; ".join(_place(defect) for defect in defects),
+            hint="report this with its detail; the service manager starts the relay again",
+        )
 
 
 class Daemon:
@@ -151,8 +203,10 @@ class Daemon:
         notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
             config = load(self._config_path)
-        except ConfigError as refused:
-            emit(Event.CONFIG_REFUSED, problems=len(refused.problems), detail=str(refused), hint=refused.hint)
+            self._spool.prepare(config.accounts)
+        except RelayError as refused:
+            problems = len(refused.problems) if isinstance(refused, ConfigError) else 1
+            emit(Event.CONFIG_REFUSED, problems=problems, detail=str(refused), hint=refused.hint)
         else:
             self._apply(config)
             emit(Event.CONFIG_RELOADED, routes=len(config.routes))
@@ -161,7 +215,6 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         # Where it listens, its host keys and its state belong to the process: they change by restart.
         self._config = replace(config, state_dir=self._config.state_dir)
-        self._spool.prepare(config.accounts)
         for stage in (self._landing, self._intake, self._outbox, self._vigil, self._announcer):
             stage.reload(self._config)
 
@@ -208,15 +261,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def _kinds(defects: BaseException) -> list[str]:
-    return [type(leaf).__name__ for leaf in _leaves(defects)]
-
-
-def _places(defects: BaseException) -> list[str]:
-    return [
-        " < ".join(
-            f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
-            for frame in reversed(traceback.extract_tb(leaf.__traceback__))
-        )
-        for leaf in _leaves(defects)
-    ]
+def _place(defect: BaseException) -> str:
+    return " < ".join(
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        for frame in reversed(traceback.extract_tb(defect.__traceback__))
+    )

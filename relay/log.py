@@ -32,6 +32,8 @@ class Event(StrEnum):
     RELAY_DRAINING = "relay.draining"
     RELAY_STOPPED = "relay.stopped"
     RELAY_FAILED = "relay.failed"
+    RELAY_SUSPENDED = "relay.suspended"
+    RELAY_RESUMED = "relay.resumed"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
     LANDING_LOGIN_SUCCEEDED = "landing.login_succeeded"
@@ -181,6 +183,12 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "a defect, or something that it cannot do without, ended the service; the state is intact",
         "reason detail hint",
     ),
+    Event.RELAY_SUSPENDED: _entry(
+        "error",
+        "the disk or the database refuses, so nothing is forwarded; nothing is lost, and it goes on by itself",
+        "reason detail hint",
+    ),
+    Event.RELAY_RESUMED: _entry("info", "the disk and the database are well again, and everything goes on"),
     Event.CONFIG_RELOADED: _entry("info", "accounts and routes were read again", "routes"),
     Event.CONFIG_REFUSED: _entry(
         "error", "a reload found problems; the old settings stay in force", "problems detail hint"

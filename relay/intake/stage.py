@@ -16,7 +16,9 @@ from relay.config import Config
 from relay.intake.accept import Acceptor
 from relay.intake.assemble import Assembler
 from relay.intake.watch import watching
+from relay.log import Event, emit
 from relay.model import Export
+from relay.rewrite.child import NoRoom
 from relay.spool import Spool
 from relay.store import Store
 
@@ -30,6 +32,9 @@ _REST_AFTER_SCAN: Final = 4
 files hints as often, and each scan looks at all of them."""
 
 _LONGEST_REST: Final = timedelta(seconds=2)
+
+_FIRST_WAIT_FOR_ROOM: Final = timedelta(seconds=2)
+_LONGEST_WAIT_FOR_ROOM: Final = timedelta(minutes=5)
 
 
 class Intake:
@@ -103,13 +108,27 @@ class Intake:
                 await _wait(self._received, _LOOK_EVERY)
 
     async def _settle(self, export: Export, in_hand: set[str]) -> None:
+        wait = _FIRST_WAIT_FOR_ROOM
+        while not await self._has_settled(export, is_first_try=wait == _FIRST_WAIT_FOR_ROOM):
+            await asyncio.sleep(wait.total_seconds())
+            wait = min(wait * 2, _LONGEST_WAIT_FOR_ROOM)
+        in_hand.discard(export.id)
+        self._planned()
+
+    async def _has_settled(self, export: Export, *, is_first_try: bool) -> bool:
+        """Settle an export, unless the disk has no room for its rewrite (rule K2); smaller ones go first then."""
         route = self._config.routes.get(export.route)
         # Lists of one segment are planned in the order in which they came, and segments belong to a destination.
         destination = (route.upstream, route.client_domain) if route else ("", "")
-        async with self._turns[destination], self._room:
-            await self._acceptor.settle(export, self._config.routes.get(export.route))
-        in_hand.discard(export.id)
-        self._planned()
+        try:
+            async with self._turns[destination], self._room:
+                await self._acceptor.settle(export, self._config.routes.get(export.route))
+        except NoRoom as trouble:
+            if is_first_try:
+                detail = f"{export.id} waits to be rewritten"
+                emit(Event.DISK_LOW, bytes=self._spool.free_bytes(), detail=detail, hint=trouble.hint)
+            return False
+        return True
 
 
 async def _wait(event: asyncio.Event, longest: timedelta) -> None:

@@ -169,6 +169,7 @@ class Sender:
             self._shared.store.sent,
             next_lease=None if last_route is None else lease_of(self._settings),
             after_route=last_route or "",
+            attempt=delivery.attempts,
         )
         claimed = await asyncio.to_thread(sent, delivery.id, receipt, seconds, self._shared.now())
         self._employer.took(claimed)
@@ -195,9 +196,9 @@ class Sender:
             # It is no fault of the list's, so it loses no time once the upstream is well again.
             await self._defer(delivery, error.reason, error.detail, error.hint, now)
         else:
-            fail = partial(self._shared.store.fail, unanswered=self._unanswered(delivery))
+            fail = partial(self._shared.store.fail, unanswered=self._unanswered(delivery), attempt=delivery.attempts)
             await asyncio.to_thread(fail, delivery.id, error.reason, error.detail, error.hint, self._shared.now())
 
     async def _defer(self, delivery: Delivery, reason: str, detail: str, hint: str, due_at: datetime) -> None:
-        defer = partial(self._shared.store.defer, unanswered=self._unanswered(delivery))
+        defer = partial(self._shared.store.defer, unanswered=self._unanswered(delivery), attempt=delivery.attempts)
         await asyncio.to_thread(defer, delivery.id, reason, detail, hint, due_at, self._shared.now())

@@ -5,8 +5,8 @@
 
 The second kind compares lists and prints, for each pair, an overlap or null.
 It exits with 0 when `into` holds everything; with 3 when the sources cannot be used, and says why as JSON on standard
-output; with 1 when it crashed, and says where as JSON on standard error. It never says what was in a cell: not an
-exception's message, nor a traceback's source lines.
+output; with 4 when the disk had no room, and says which error it was; with 1 when it crashed, and says where as JSON on
+standard error. It never says what was in a cell: not an exception's message, nor a traceback's source lines.
 """
 
 import errno
@@ -22,7 +22,11 @@ NICENESS: Final = 10
 """Uploads and the daemon's loop come first."""
 
 UNUSABLE: Final = 3
+NO_ROOM: Final = 4
 CRASHED: Final = 1
+
+_ROOMLESS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What a disk says that takes nothing for now, whatever is written to it."""
 
 
 def main() -> int:
@@ -33,6 +37,9 @@ def main() -> int:
         request = json.load(sys.stdin)
         return _compare(request["compare"]) if "compare" in request else _serve(request)
     except Exception as error:  # noqa: BLE001  the child's last word: it ends here, and its parent is told where
+        if isinstance(error, OSError) and error.errno in _ROOMLESS:
+            json.dump({"errno": error.errno}, sys.stdout)
+            return NO_ROOM
         json.dump({"crash": _where(error)}, sys.stderr)
         return CRASHED
 

@@ -28,6 +28,7 @@ _ENVIRONMENT: Final = {
 }
 
 _UNUSABLE: Final = 3
+_NO_ROOM: Final = 4
 
 
 class RewriteCrashed(RelayError):  # noqa: N818  what happened, in the past tense, as the log has it
@@ -40,9 +41,19 @@ class RewriteCrashed(RelayError):  # noqa: N818  what happened, in the past tens
     def __init__(self, detail: str) -> None:
         super().__init__(
             f"the rewrite crashed: {detail}",
-            hint="If it names ENOSPC, make room on the disk; otherwise report it as a defect of the relay.",
+            hint="Report it as a defect of the relay; if it names EIO, check the disk first.",
         )
         self.detail = detail
+
+
+class NoRoom(RelayError):  # noqa: N818  as above
+    """The disk took no more, which is no fault of the export's: it waits for room (rule K2)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"the rewrite cannot be written: {os.strerror(number)}",
+            hint="Make room on the file system of `state_dir`: see `relay purge`, or enlarge the disk.",
+        )
 
 
 async def rewrite_in_child(sources: Sequence[SourceFile], rules: Rules, into: Path) -> Report:
@@ -50,11 +61,14 @@ async def rewrite_in_child(sources: Sequence[SourceFile], rules: Rules, into: Pa
 
     Raises:
         UnusableSource: the export cannot be used.
+        NoRoom: the disk is full or takes nothing.
         RewriteCrashed: the child ended without a result.
     """
     status, output, trouble = await _talk(_request(sources, rules, into))
     if status == _UNUSABLE:
         raise UnusableSource(**json.loads(output))
+    if status == _NO_ROOM:
+        raise NoRoom(json.loads(output)["errno"])
     if status != 0:
         raise RewriteCrashed(_how_it_ended(status, trouble))
     return await asyncio.to_thread(_read_report, into / REPORT)

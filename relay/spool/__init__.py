@@ -22,7 +22,7 @@ from typing import Final
 
 from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name, source_name
-from relay.spool.disk import hash_file, is_locked, make_directory, open_lock, remove, sync
+from relay.spool.disk import hash_file, is_locked, make_directory, mounts_below, open_lock, remove, sync
 from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, read, take_out_of_view
 
 __all__ = ["LandedFile", "Spool", "VanishedError", "hash_file"]
@@ -32,6 +32,8 @@ ABORTED_UPLOADS_KEPT: Final = timedelta(hours=24)
 
 _REWRITTEN: Final = ("drafts", "rejects.csv", "report.json")
 _WORK: Final = "rewrite-"
+_PROBED: Final = 64 << 10
+"""Bytes that there must be room for, before a disk counts as well again."""
 
 
 class Spool:
@@ -59,10 +61,10 @@ class Spool:
             for directory in (self.landing(account), self.landing(account) / "uploads", self.incoming(account)):
                 make_directory(directory)
         # A file gets from one of these to the other by a link or a rename, which cannot cross file systems.
-        if len({directory.stat().st_dev for directory in roots}) > 1:
+        for mounted in mounts_below(self._state_dir.resolve()):
             raise RelayError(
-                f"landing, incoming and exports under {self._state_dir} are on different file systems",
-                hint="Put the whole of `state_dir` on one file system.",
+                f"{mounted} is a file system of its own, apart from the rest of {self._state_dir}",
+                hint="Put the whole of `state_dir` on one file system: mount nothing below it.",
             )
 
     @contextmanager
@@ -82,6 +84,22 @@ class Spool:
         """Return how many bytes may still be written under the state directory."""
         found = os.statvfs(self._state_dir)
         return found.f_bavail * found.f_frsize
+
+    def check_writable(self) -> None:
+        """See that a small file can be written durably.
+
+        Raises:
+            OSError: it cannot.
+        """
+        probe = self._state_dir / f"probe-{token_hex(8)}"
+        try:
+            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes(_PROBED))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
 
     def is_in_use(self) -> bool:
         """Say whether a daemon runs on this state directory."""

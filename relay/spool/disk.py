@@ -3,11 +3,13 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
 from typing import Final
 
+from relay.disk import disk_trouble
 from relay.model import RelayError
 
 _PRIVATE: Final = 0o700
@@ -24,6 +26,19 @@ def make_directory(path: Path) -> None:
             path.chmod(_PRIVATE)
     except OSError as error:
         raise _refused(path, error) from error
+
+
+def mounts_below(directory: Path) -> list[Path]:
+    """Return where something is mounted below a directory.
+
+    Also where that is a part of the same file system: a link cannot cross into it either.
+    """
+    mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    # Blanks and the like are written as three octal digits.
+    places = [re.sub(rb"\\([0-7]{3})", lambda it: bytes([int(it[1], 8)]), mount.split()[4]) for mount in mounts]
+    return [
+        path for path in map(Path, map(os.fsdecode, places)) if path != directory and path.is_relative_to(directory)
+    ]
 
 
 def open_lock(path: Path) -> int:
@@ -77,7 +92,7 @@ def sync(path: Path) -> None:
 
 
 def _refused(path: Path, error: OSError) -> RelayError:
-    return RelayError(
+    return disk_trouble(error) or RelayError(
         f"{path} cannot be made or opened: {error.strerror}",
         hint="`state_dir` must belong to the relay's user; run the command as that user.",
     )

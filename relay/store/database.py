@@ -17,6 +17,7 @@ from typing import Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from relay.disk import DiskError, disk_trouble
 from relay.model import RelayError
 from relay.store.journal import Transaction
 
@@ -52,6 +53,15 @@ _TROUBLE: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_IOERR: ("cannot be read or written", "Check the disk and the kernel's log."),
 }
 """What SQLite's result codes mean to a person. Any other code is a defect of ours and passes as it is."""
+
+_PASSING: Final[dict[int, str]] = {
+    sqlite3.SQLITE_CANTOPEN: "database_unavailable",
+    sqlite3.SQLITE_READONLY: "disk_read_only",
+    sqlite3.SQLITE_BUSY: "database_locked",
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_IOERR: "disk_failing",
+}
+"""Those that may pass by themselves, and the log's word for them (rule K1). What is damaged stays damaged."""
 
 _RESULT_CODE: Final = 0xFF
 """The low byte of an extended result code is the result code."""
@@ -102,7 +112,8 @@ class Database:
         """Give a connection that alone may write: durable when the block ends, undone if the block raises.
 
         Raises:
-            RelayError: the file is damaged, full, out of reach or locked for too long.
+            DiskError: the disk is full or failing, or the file locked for too long.
+            RelayError: the file is damaged.
         """
         with self._turn, self._explained(), self._writing.begin() as connection:
             yield connection
@@ -120,6 +131,11 @@ class Database:
         if transaction.recorded:
             self._committed()
 
+    def damaged(self) -> RelayError:
+        """Return the error that says so."""
+        trouble, hint = _TROUBLE[sqlite3.SQLITE_CORRUPT]
+        return RelayError(f"{self.path} {trouble}", hint=hint)
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._reading.dispose()
@@ -133,6 +149,8 @@ class Database:
             if code not in _TROUBLE:
                 raise
             trouble, hint = _TROUBLE[code]
+            if code in _PASSING:
+                raise DiskError(_PASSING[code], f"{self.path} {trouble}", hint=hint) from error
             raise RelayError(f"{self.path} {trouble}", hint=hint) from error
 
 
@@ -165,6 +183,8 @@ def _create(path: Path) -> None:
 
 def _out_of_reach(path: Path, error: OSError) -> RelayError:
     _, hint = _TROUBLE[sqlite3.SQLITE_CANTOPEN]
+    if trouble := disk_trouble(error):
+        return trouble
     return RelayError(f"{path} cannot be opened: {error.strerror}", hint=hint)
 
 

@@ -123,3 +123,25 @@ class ReadingVerbs(Verbs):
         position = insert(log_position).values(only=1, logged=up_to_seq)
         with self._database.writing() as connection:
             connection.execute(position.on_conflict_do_update(index_elements=["only"], set_={"logged": up_to_seq}))
+
+    def check_writable(self) -> None:
+        """See that something can be committed; nothing is changed by it.
+
+        Raises:
+            DiskError: nothing can.
+        """
+        position = insert(log_position).values(only=1, logged=0)
+        as_it_is = position.on_conflict_do_update(index_elements=["only"], set_={"logged": log_position.c.logged})
+        with self._database.writing() as connection:
+            connection.execute(as_it_is)
+
+    def check_sound(self) -> None:
+        """Read the whole database through, which takes about a second for each gigabyte.
+
+        Raises:
+            RelayError: it is damaged.
+        """
+        with self._database.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise self._database.damaged()

@@ -48,6 +48,7 @@ class SendingVerbs(Verbs):
         *,
         next_lease: timedelta | None = None,
         after_route: str = "",
+        attempt: int | None = None,
     ) -> Delivery | None:
         """Record that the upstream has the list under its final name.
 
@@ -55,12 +56,15 @@ class SendingVerbs(Verbs):
         as `claim_due` would, and returned: a disk makes one transaction durable in the time of two.
 
         `delays` are the seconds that the outbox spent, by stage; the log gets them with those of the stages before.
+        `attempt` says which attempt it was: one that was taken over counts no more, and the next finds the list there.
 
         Raises:
             IllegalTransitionError: the delivery is not `sending`.
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
+            if _was_taken_over(delivery, attempt):
+                return None
             earlier = transaction.connection.scalar(select(exports.c.delays).where(exports.c.id == delivery.export_id))
             move_delivery(
                 transaction,
@@ -96,17 +100,21 @@ class SendingVerbs(Verbs):
         now: datetime,
         *,
         unanswered: str | None = None,
+        attempt: int | None = None,
     ) -> None:
         """Record that an attempt failed and when there will be another.
 
         A list that was overtaken while it was in hand is superseded instead of being tried again (rule D7).
-        `unanswered` is the name at the upstream under which the attempt may have left the list nevertheless.
+        `unanswered` is the name at the upstream under which the attempt may have left the list nevertheless; `attempt`
+        is as in `sent`.
 
         Raises:
             IllegalTransitionError: the delivery is not `sending`.
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
+            if _was_taken_over(delivery, attempt):
+                return
             why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
             deferred = move_delivery(
                 transaction, delivery, DeliveryEvent.DEFERRED, due_at=due_at, unanswered=unanswered, **why
@@ -114,17 +122,27 @@ class SendingVerbs(Verbs):
             supersede_if_overtaken(transaction, deferred)
 
     def fail(
-        self, delivery_id: str, reason: str, detail: str, hint: str, now: datetime, *, unanswered: str | None = None
+        self,
+        delivery_id: str,
+        reason: str,
+        detail: str,
+        hint: str,
+        now: datetime,
+        *,
+        unanswered: str | None = None,
+        attempt: int | None = None,
     ) -> None:
         """Record that the upstream refused this list for good. An overtaken one is superseded at once (rule D7).
 
-        `unanswered` is as in `defer`.
+        `unanswered` and `attempt` are as in `defer`.
 
         Raises:
             IllegalTransitionError: the delivery is not `sending`.
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
+            if _was_taken_over(delivery, attempt):
+                return
             why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
             failed = move_delivery(transaction, delivery, DeliveryEvent.FAILED, **why, unanswered=unanswered)
             supersede_if_overtaken(transaction, failed)
@@ -168,6 +186,13 @@ class SendingVerbs(Verbs):
                     hint=_STALE_HINT,
                 )
             return [delivery.id for delivery in stale]
+
+
+def _was_taken_over(delivery: Delivery, attempt: int | None) -> bool:
+    """Say whether `attempt` is one whose claim ran out, so that the list is in other hands, or in nobody's."""
+    if attempt is None:
+        return False
+    return delivery.attempts != attempt or delivery.state is not DeliveryState.SENDING
 
 
 def _set_while_sending(transaction: Transaction, delivery_id: str, **columns: Any) -> None:

@@ -28,3 +28,9 @@ def an_upload(directory: Path, content: bytes) -> Upload:
 def again(upload: Upload, *, unanswered: str | None = None) -> Upload:
     """The same list at its second attempt, with what the first one knew."""
     return replace(upload, temporary_name=RETRY, earlier_name=TEMPORARY, unanswered=unanswered)
+
+
+def phones(people: int, *segments: str, header: bool = False) -> bytes:
+    """A list of invented people as Amperity sends it, in one segment or more."""
+    rows = [f"212555{number:04},{segment}\n" for number in range(100, 100 + people) for segment in segments]
+    return ("phone,segment_name\n" * header + "".join(rows)).encode()

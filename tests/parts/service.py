@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from parts.sshd import Sshd
 
@@ -101,21 +102,65 @@ identifier = "{identifier}"
         )
 
 
-class Service:
-    """`relay serve` as a subprocess whose JSON log is followed; ended by its own handle."""
+class Ended(AssertionError):  # noqa: N818  what happened, as a test says it
+    """The service ended while something was expected of it."""
 
-    def __init__(self, setup: Setup, *, environment: dict[str, str] | None = None) -> None:
+
+class Process(Protocol):
+    """A started process, as `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def stderr(self) -> IO[str] | None:
+        """What it says."""
+
+    def poll(self) -> int | None:
+        """Return its exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return its exit status."""
+
+    def kill(self) -> None:
+        """Kill it."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+
+def _start(setup: Setup, environment: dict[str, str]) -> Process:
+    return subprocess.Popen(
+        [*RELAY, "--config", str(setup.config), "serve"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+class Service:
+    """`relay serve` as a process whose JSON log is followed; ended by its own handle.
+
+    `launch` starts it in another way than as a subprocess.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        environment: dict[str, str] | None = None,
+        launch: Callable[[Setup], Process] | None = None,
+    ) -> None:
         self.setup = setup
         self.lines: list[Line] = []
         self.raw: list[str] = []
-        self._news: queue.Queue[Line] = queue.Queue()
-        self._process = subprocess.Popen(
-            [*RELAY, "--config", str(setup.config), "serve"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
+        self._news: queue.Queue[Line | None] = queue.Queue()
+        self._process = launch(setup) if launch else _start(setup, environment or {})
         self._reader = threading.Thread(target=self._follow)
         self._reader.start()
 
@@ -140,6 +185,7 @@ class Service:
                     line = {"event": "not JSON", "text": text}
                 self.lines.append(line)
                 self._news.put(line)
+        self._news.put(None)
 
     @property
     def pid(self) -> int:
@@ -147,9 +193,15 @@ class Service:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether the daemon has not ended."""
+        return self._process.poll() is None
+
+    @property
     def port(self) -> int:
         """The landing zone's port, once the service is ready."""
-        address = self.wait_for("relay.ready")["listen"][0]
+        self.wait_for("relay.ready")
+        address = self.named("relay.ready")[-1]["listen"][0]
         return int(address.rpartition(":")[2])
 
     def named(self, event: str, **fields: object) -> list[Line]:
@@ -165,13 +217,19 @@ class Service:
         until = time.monotonic() + deadline
         while len(found := self.named(event, **fields)) < count:
             try:
-                self._news.get(timeout=max(0.0, until - time.monotonic()))
+                news = self._news.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                seen = [line["event"] for line in self.lines]
                 raise AssertionError(
-                    f"{count} × {event} {fields} not logged within {deadline} s; seen: {seen}"
+                    f"{count} × {event} {fields} not logged within {deadline} s; seen: {self._seen()}"
                 ) from None
+            if news is None:
+                self._news.put(None)
+                if len(self.named(event, **fields)) < count:
+                    raise Ended(f"it ended before {count} × {event} {fields}; seen: {self._seen()}")
         return found[count - 1]
+
+    def _seen(self) -> list[str]:
+        return [line["event"] for line in self.lines]
 
     def wait_for_state(self, state: str, *, deadline: float = DEADLINE_SECONDS) -> Line:
         """Wait until a delivery is in `state`, whenever it got there, and return it as `relay deliveries` shows it."""

@@ -1,0 +1,68 @@
+"""What the service does while the disk or the database refuses: it stands still, and goes on by itself.
+
+Every stage can begin from disk and database alone, so going on is beginning anew (rule K1).
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from relay.disk import DiskError, disk_trouble
+from relay.log import Event, emit
+from relay.notify import notify
+
+_FIRST_LOOK_SECONDS: Final = 1.0
+_LONGEST_LOOK_SECONDS: Final = 60.0
+_LASTING_SECONDS: Final = 120.0
+"""A disk that stays well for so long is well; one that does not is looked at less and less often."""
+
+
+class Standstill:
+    """One for the life of the process. Each time, the log tells when it begins and when it is over."""
+
+    def __init__(self) -> None:
+        self._look_after = _FIRST_LOOK_SECONDS
+        self._well_since = time.monotonic()
+
+    async def outlast(self, trouble: DiskError, check: Callable[[], None]) -> bool:
+        """Wait until `check`, which writes, has nothing to say; False where the service is told to stop before."""
+        emit(Event.RELAY_SUSPENDED, reason=trouble.reason, detail=trouble.message, hint=trouble.hint)
+        notify("READY=1", f"STATUS=Suspended: {trouble.message}")
+        if time.monotonic() - self._well_since >= _LASTING_SECONDS:
+            self._look_after = _FIRST_LOOK_SECONDS
+        stopping = _told_to_stop()
+        while not stopping.is_set():
+            await _wait(stopping, self._look_after)
+            self._look_after = min(self._look_after * 2, _LONGEST_LOOK_SECONDS)
+            if not stopping.is_set() and await asyncio.to_thread(_is_well, check):
+                self._well_since = time.monotonic()
+                emit(Event.RELAY_RESUMED)
+                notify("STATUS=")
+                return True
+        return False
+
+
+def _told_to_stop() -> asyncio.Event:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _is_well(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Exception as error:
+        if disk_trouble(error) is None:
+            raise
+        return False
+    return True
