@@ -182,6 +182,7 @@ class Root:
     def open_file(self, path: RemotePath) -> Download:
         """Open a file for reading."""
         with self._parent(path) as (directory, name):
+            _look(directory, name)  # to open a device may already do something
             descriptor = os.open(name, _FILE, dir_fd=directory)
         download = Download(descriptor)
         if not stat.S_ISREG(download.stat().st_mode):

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import asyncssh
 import paramiko
@@ -25,10 +25,22 @@ LIST = b"2125550123,VIP\n" * 100
 MIB = 1 << 20
 
 
+class Stock(asyncssh.SFTPServer):
+    """asyncssh's server, of which a test can close what it leaves open."""
+
+    opened: ClassVar[list[Any]] = []
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        """Open, and note what."""
+        file = super().open(path, pflags, attrs)
+        self.opened.append(file)
+        return file
+
+
 class StockZone:
     """asyncssh's SFTP server with a root directory of its own, in use as a context manager like a landing zone."""
 
-    def __init__(self, directory: Path, kind: type[asyncssh.SFTPServer] = asyncssh.SFTPServer) -> None:
+    def __init__(self, directory: Path, kind: type[Stock] = Stock) -> None:
         self.root = directory / "root"
         self.key = directory / "client_key"
         self.port = 0
@@ -52,6 +64,8 @@ class StockZone:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        while Stock.opened:
+            Stock.opened.pop().close()
 
     def visible(self) -> dict[str, bytes]:
         """The files that lie there: path and content."""
@@ -108,7 +122,7 @@ def open_uploads() -> list[str]:
     return [target for target in open_descriptors().values() if "list.csv" in target or "/incoming/amperity/" in target]
 
 
-class ShortWrites(asyncssh.SFTPServer):
+class ShortWrites(Stock):
     """A stock server on a disk that takes seven bytes of each write, as a full one takes the last block."""
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
@@ -150,7 +164,7 @@ def test_a_link_moved_upwards(zone: Zone, tmp_path: Path) -> None:
     assert tmp_path in outside.parents
 
 
-class SlowWrites(asyncssh.SFTPServer):
+class SlowWrites(Stock):
     """A stock server whose writes wait for a slow disk."""
 
     taken = 0
@@ -173,7 +187,7 @@ def test_a_client_faster_than_the_disk(tmp_path: Path) -> None:
         assert pushed - SlowWrites.taken > 10 * MIB
 
 
-class FailingClose(asyncssh.SFTPServer):
+class FailingClose(Stock):
     """A stock server for which closing the first file fails."""
 
     def close(self, file_obj: Any) -> None:  # noqa: ANN401

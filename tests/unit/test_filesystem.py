@@ -1,7 +1,11 @@
 """What a client can reach: its own directory, and by no trick anything else."""
 
 import os
+import shutil
+import stat
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,7 +171,7 @@ def test_a_link_to_a_directory_leads_nowhere(
 def test_a_link_to_a_file_is_not_read_listed_or_written_through(root: Root, landing: Path, outside: Path) -> None:
     """To a client a link does not exist; an upload of its name takes its place and leaves its target alone."""
     (landing / "uploads" / "link").symlink_to(outside / "secret")
-    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+    with pytest.raises(FileNotFoundError):
         reads(root, ("uploads", "link"))
     listing = root.open_directory(("uploads",))
     assert [name for name, _ in listing.take(10)] == [".", ".."]
@@ -199,6 +203,56 @@ def test_a_directory_swapped_for_a_link_between_check_and_use_is_not_followed(
     with pytest.raises(NotADirectoryError):
         creates(root, ("uploads", "inner", "list.csv"))
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+
+
+def test_a_directory_swapped_for_a_link_over_and_over_leads_nowhere(root: Root, landing: Path, outside: Path) -> None:
+    """Whatever moment an operation hits, it sees the directory or nothing, and never what the link points to."""
+    inner, aside = landing / "uploads" / "inner", landing / "aside"
+    before = (outside / "secret").stat()
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            inner.mkdir(exist_ok=True)
+            with suppress(OSError):
+                inner.rename(aside)
+            inner.symlink_to(outside)
+            inner.unlink()
+            shutil.rmtree(aside)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    read: set[bytes] = set()
+
+    def attempts(number: int) -> Iterator[Callable[[], object]]:
+        yield lambda: read.add(reads(root, ("uploads", "inner", "secret")))
+        yield lambda: creates(root, ("uploads", "inner", f"new-{number}"))
+        yield lambda: root.remove_file(("uploads", "inner", "secret"))
+        yield lambda: root.make_directory(("uploads", "inner", f"made-{number}"))
+        yield lambda: root.rename(("uploads", "inner", "secret"), ("mine",), replace=True)
+
+    for number in range(300):
+        for attempt in attempts(number):
+            with suppress(OSError):
+                attempt()
+    over.set()
+    swapping.join()
+    assert read == set()
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+    assert (outside / "secret").stat() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_devices_do_not_exist_for_a_client(root: Root, landing: Path) -> None:
+    """Not even opened: that alone may do something to one."""
+    try:
+        os.mknod(landing / "uploads" / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("devices cannot be made here")
+    for attempt in (root.stat, root.open_file, root.remove_file):
+        with pytest.raises(FileNotFoundError):
+            attempt(("uploads", "null"))
+    assert (landing / "uploads" / "null").is_char_device()
 
 
 def test_pipes_and_sockets_do_not_exist_for_a_client(root: Root, landing: Path) -> None:
