@@ -58,11 +58,11 @@ class Block:
 
     def column(self, position: int) -> Cells:
         """Return the cells of a column; those of rows that are not plain are empty."""
-        begins = self.begins.copy()
-        ends = begins.copy()
+        begins, ends = self.begins.copy(), self.begins.copy()
+        plain = slice(None) if len(self.separators) == len(begins) else self.plain
         if position:
-            begins[self.plain] = self.separators[:, position - 1] + 1
-        ends[self.plain] = self.separators[:, position]
+            begins[plain] = self.separators[:, position - 1] + 1
+        ends[plain] = self.separators[:, position]
         if self.dialect.quotes:
             quoted = self.plain & (self.text[begins] == _QUOTE) & (begins < ends)
             begins += quoted
@@ -256,7 +256,10 @@ def _block(text: Bytes, separators: _Separators, dialect: Dialect, width: int, p
     counted = np.arange(1, len(ends) + 1) if separators.lines is None else separators.lines[last]
     after = Place(place.offset + int(ends[-1]) + 1, place.line + int(counted[-1]))
     ends = ends - ((text[ends - 1] == _CR) & (begins < ends))
-    by_column = separators.places[(last - width + 1)[plain][:, np.newaxis] + np.arange(width)]
+    if plain.all():
+        by_column = separators.places[: last[-1] + 1].reshape(-1, width)
+    else:
+        by_column = separators.places[(last - width + 1)[plain][:, np.newaxis] + np.arange(width)]
     by_column[:, -1] = ends[plain]
     lines = place.line + np.concatenate(([0], counted[:-1]))
     return Block(text, begins, ends, lines, plain, by_column, dialect, after)

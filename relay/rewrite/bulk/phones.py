@@ -32,6 +32,8 @@ _MOST_SHAPES: Final = 64
 
 _BLOT: Final = 1
 _BLOTS: Final = np.array([_BLOT if chr(byte).isdecimal() and byte < 128 else byte for byte in range(256)], np.uint8)
+_FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+"""Odd numbers, by which the words of a shape are weighed in its fingerprint."""
 _PLACES: Final = 10.0 ** np.arange(_LENGTH - 1, -1, -1)
 
 _USUAL: Final = re.compile(r"\+?[\x01 ().\-/]*")
@@ -167,16 +169,19 @@ class Phones:
         lengths = cells.lengths
         text = cells.words(_WIDTH)
         blotted = _BLOTS[text.view(np.uint8)].view(np.uint64)
+        prints = blotted @ _FACTORS
         rows = np.flatnonzero((lengths > 0) & (lengths <= _WIDTH))
+        prints = prints[rows]
         for _ in range(_MOST_SHAPES):
             if not len(rows):
                 return
-            first = rows[0]
-            alike = _are(blotted[rows], blotted[first])
+            first, alike = rows[0], prints == prints[0]
             shape = shape_of(blotted[first].tobytes()[: lengths[first]], rules)
             if any(shape.codes):
-                self._take(rows[alike], text, shape)
-            rows = rows[~alike]
+                like_first = rows[alike]
+                # Different shapes may have the same fingerprint: the words decide, and the other shape is strange.
+                self._take(like_first[(blotted[like_first] == blotted[first]).all(axis=1)], text, shape)
+            rows, prints = rows[~alike], prints[~alike]
 
     def _take(self, rows: NDArray[np.intp], text: Words, shape: Shape) -> None:
         """Note what the cells of one shape are."""
@@ -207,14 +212,6 @@ class Phones:
             refused = ~(exist if rules.validation == "valid" else _are_possible(self.numbers[rows]))
             self.codes[rows[refused]] = code_of(Reason.INVALID_NUMBER)
             self._shown[rows[refused]] = digits[refused][:, -4:]
-
-
-def _are(words: Words, wanted: Words) -> NDArray[np.bool_]:
-    """Say which rows of words are the wanted one."""
-    alike: NDArray[np.bool_] = words[:, 0] == wanted[0]
-    for column in range(1, words.shape[1]):
-        alike &= words[:, column] == wanted[column]
-    return alike
 
 
 def _are_possible(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
