@@ -65,13 +65,18 @@ def source_name(part: int) -> str:
     return f"{part:04}"
 
 
-def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
-    """Return what names sort by when the numbers in them count as numbers: `2.csv` before `10.csv` (rule C4).
+def printable(name: str) -> str:
+    """Return a name with what cannot be seen in it, and bytes that are no text, spelled out: clients choose freely."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in name)
 
-    Names that differ only in the zeros before a number come in the order of their characters.
+
+def natural_order(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Return what names sort by when the numbers in them count as numbers: `2.csv` before `10.csv` (rules C4, K4).
+
+    Case does not count, nor do zeros before a number, unless names differ in nothing else.
     """
     pieces = re.findall(r"([^0-9]*)([0-9]*)", name)
-    return [(text, int(digits or -1)) for text, digits in pieces], name
+    return [(text.casefold(), int(digits or -1)) for text, digits in pieces], name
 
 
 def draft_name(ordinal: int) -> str:

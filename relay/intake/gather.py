@@ -114,7 +114,7 @@ class Gatherer:
 
     def _note(self, export: Export, ground: Ground, it: Prospect) -> None:
         new = [part for part in ground.parts if part.export_id != export.id]
-        detail = "; ".join((_described(ground), *it.lacks))
+        detail = naming.printable("; ".join((_described(ground), *it.lacks)))
         if new or (detail, it.due_at) != (export.detail, export.waits_until):
             with suppress(IllegalTransitionError):  # A person discarded it at this moment.
                 self._store.gathered(export.id, new, detail=detail, waits_until=it.due_at, now=self._now())
@@ -173,4 +173,5 @@ def _why(ground: Ground, it: Prospect, route: RouteSettings) -> tuple[str, str] 
         hint += ' If no .DONE file is sent with this route\'s exports, set source.complete = "quiet".'
     elif route.source.gaps == "quarantine":
         hint += ' If files of this route are numbered with gaps or empty as a rule, set source.gaps = "accept".'
-    return "; ".join((_described(ground).replace(" so far", ""), *it.lacks, waited)), hint
+    detail = "; ".join((_described(ground).replace(" so far", ""), *it.lacks, waited))
+    return naming.printable(detail), hint

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.naming import printable
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -18,4 +20,5 @@ class SourceFile:
     @property
     def shown(self) -> str:
         """What reports call it: `/uploads/x.zip: 0000001.csv`."""
-        return self.name if self.member is None else f"{self.name}: {self.member}"
+        name = printable(self.name)
+        return name if self.member is None else f"{name}: {self.member}"

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from relay.naming import printable
+
 _PLAIN_DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _LONGEST_SHOWN: Final = 80
 
@@ -41,7 +43,7 @@ def mask_name(cell: str) -> str:
         return _mask_address(folded.strip())
     if _digits_in(folded) > _MOST_SHOWN_DIGITS:
         cell = "".join("*" if c.isdecimal() else c for c in folded)
-    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in cell)
+    shown = printable(cell)
     return shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…"
 
 

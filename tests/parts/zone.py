@@ -72,7 +72,7 @@ class Zone:
     def put_all(self, *paths: str) -> None:
         """Upload files, one a second, each of its own content."""
         for path in paths:
-            self.put(path, f"{path}\n".encode())
+            self.put(path, os.fsencode(f"{path}\n"))
             self.wait(1)
 
     def begin_upload(self) -> Path:

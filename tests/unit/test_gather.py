@@ -420,6 +420,31 @@ def test_a_marker_of_nothing_is_ignored(opened: Opened) -> None:
     assert zone.exports() == []
 
 
+@pytest.mark.parametrize(
+    "directory",
+    [
+        "/uploads/VIP & friends, 100 %",
+        "/uploads/two\nlines",
+        "/uploads/caf\udce9",
+        "/uploads/ШТРАССЕ ß İ",
+        "/uploads/a/b/c/d.csv",
+        "/uploads/[x]{1}*?",
+        "/uploads/x.DONE",
+    ],
+)
+def test_names_may_be_odd(done: Zone, directory: str) -> None:
+    """Whatever a client calls its directory: blanks, line ends, bytes that are no text, letters whose case is odd."""
+    done.put_all(f"{directory}/0000001.csv", f"{directory}/\udcff\n.csv")
+    done.scan(after=3)
+    assert done.the_export().state is ExportState.GATHERING
+    assert (done.the_export().detail or "").isprintable()
+    done.put(f"{directory}.done", b"")
+    assert done.scan(after=3).received == (done.the_export().id,)
+    done.restart()
+    assert done.the_export().path == f"{directory}/"
+    assert done.scan(after=3).received == ()
+
+
 def test_without_grouping_each_file_is_an_export(opened: Opened) -> None:
     """Also the parts of a split output: the guard of the same day then holds the second (rule D5)."""
     zone = opened()

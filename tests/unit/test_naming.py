@@ -1,10 +1,12 @@
 """What things are called."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from relay import naming
+from relay.rewrite.files import SourceFile
 
 
 def test_a_file_is_named_as_the_specification_says() -> None:
@@ -52,3 +54,18 @@ def test_files_on_disk_have_names_of_ours() -> None:
     """Sources sort in their order; a draft has the number of its segment."""
     assert (naming.source_name(1), naming.source_name(12)) == ("0001", "0012")
     assert naming.draft_name(12) == "12.csv"
+
+
+def test_numbers_in_names_are_compared_as_numbers() -> None:
+    """Whatever zeros are before them, and whatever text is around them, in any case (rules C4 and K4)."""
+    names = ["part-10.csv", "part-9.csv", "a", "a2b10", "A2b9", "0010", "002", "2", "b", "", "part.csv"]
+    assert sorted(names, key=naming.natural_order) == [
+        *("", "002", "2", "0010", "a", "A2b9", "a2b10", "b", "part-9.csv", "part-10.csv", "part.csv"),
+    ]
+
+
+def test_a_name_is_shown_so_that_it_can_be_seen() -> None:
+    """What a client hid in it, or what is no text, is spelled out."""
+    assert naming.printable("/uploads/VIP 1é.csv") == "/uploads/VIP 1é.csv"
+    assert naming.printable("a\nb\u200b\udcff") == "a\\u000ab\\u200b\\udcff"
+    assert SourceFile(Path("x"), "/uploads/\udcff.zip", "1.csv").shown == "/uploads/\\udcff.zip: 1.csv"
