@@ -1,4 +1,4 @@
-"""Out of the clients' view: what was claimed has been seen for long enough (rule R3)."""
+"""Out of the clients' view: what was claimed, or holds nothing, has been seen for long enough (rule R3)."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ KEPT_IN_VIEW: Final = timedelta(days=1)
 
 
 def clear_view(accounts: Iterable[str], spool: Spool, store: Store, now: datetime, *, unrouted_kept: timedelta) -> None:
-    """Remove claimed files from the landing zone a day after they landed, and forget which ones are gone.
+    """Remove claimed files, and end markers of nothing, a day after they landed, and forget which ones are gone.
 
     Files that no route wants go after `unrouted_kept`.
 
@@ -21,6 +21,7 @@ def clear_view(accounts: Iterable[str], spool: Spool, store: Store, now: datetim
     """
     kept = {
         ArrivalState.CLAIMED: KEPT_IN_VIEW,
+        ArrivalState.IGNORED: KEPT_IN_VIEW,
         ArrivalState.WITHDRAWN: KEPT_IN_VIEW,
         ArrivalState.UNROUTED: unrouted_kept,
     }

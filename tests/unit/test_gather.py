@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parts.zone import ACCOUNT, PERSON, Zone
 
+from relay.intake.clear import clear_view
 from relay.model import ArrivalState, ExportState
 
 QUIET, WAIT = 60, 7200
@@ -418,6 +420,20 @@ def test_a_marker_of_nothing_is_ignored(opened: Opened) -> None:
     zone.scan(after=WAIT)
     assert set(zone.states().values()) == {ArrivalState.IGNORED}
     assert zone.exports() == []
+
+
+def test_markers_leave_the_view_with_their_files(done: Zone) -> None:
+    """A day after they landed, also those of nothing; what still waits stays (rule R3)."""
+    done.put_all(ONE, DONE, "/uploads/other.DONE")
+    done.scan(after=3)
+    done.scan(after=WAIT)
+    assert done.states()["/uploads/other.DONE"] is ArrivalState.IGNORED
+    done.wait(86400)
+    done.put_all("/uploads/Y/0000001.csv")
+    done.scan(after=3)
+    clear_view([ACCOUNT], done.spool, done.store, done.now, unrouted_kept=timedelta(days=7))
+    assert [it.path for it in done.spool.landed_files(ACCOUNT)] == ["/uploads/Y/0000001.csv"]
+    assert [it.path for it in done.store.arrivals(in_view=True)] == ["/uploads/Y/0000001.csv"]
 
 
 @pytest.mark.parametrize(
