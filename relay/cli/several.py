@@ -9,7 +9,7 @@ from relay.intake.markers import LONGEST_LIST, Role, is_spark_success, listed_pa
 from relay.model import RelayError
 from relay.naming import natural_order
 from relay.parts import flaws
-from relay.rewrite.engine import SourceFile
+from relay.rewrite.files import SourceFile
 from relay.rewrite.unusable import UnusableSource
 
 if TYPE_CHECKING:

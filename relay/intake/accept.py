@@ -16,9 +16,9 @@ from relay.intake.plan import plan
 from relay.model import Acceptance, Arrival, Comparison, Draft, Export, Report, Verdict
 from relay.naming import source_name
 from relay.rewrite.child import RewriteCrashed, compare_in_child, rewrite_in_child
-from relay.rewrite.engine import SourceFile
+from relay.rewrite.files import SourceFile
 from relay.rewrite.rules import Rules
-from relay.rewrite.source import UnusableSource
+from relay.rewrite.unusable import UnusableSource
 from relay.spool import Spool
 from relay.store import ComparisonOutdatedError, Store
 

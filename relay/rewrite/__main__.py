@@ -46,7 +46,8 @@ def main() -> int:
 
 def _serve(request: dict[str, Any]) -> int:
     # Imported here so that trouble with an import is reported like any other.
-    from relay.rewrite.engine import SourceFile, rewrite  # noqa: PLC0415
+    from relay.rewrite.engine import rewrite  # noqa: PLC0415
+    from relay.rewrite.files import SourceFile  # noqa: PLC0415
     from relay.rewrite.rules import Rules  # noqa: PLC0415
     from relay.rewrite.unusable import UnusableSource  # noqa: PLC0415
 

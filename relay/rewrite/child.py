@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.model import Overlap, RelayError, Report
-from relay.rewrite.engine import REPORT, SourceFile
+from relay.rewrite.files import REPORT, SourceFile
 from relay.rewrite.report import load_report
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource

@@ -21,7 +21,7 @@ from relay.rewrite.bulk.seen import SeenHashes, SeenNumbers
 from relay.rewrite.bulk.segments import NOBODY
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
-from relay.rewrite.files import SourceFile
+from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.formats import read_batches
 from relay.rewrite.layout import Format, Layout
 from relay.rewrite.packing import unpack
@@ -32,12 +32,6 @@ from relay.rewrite.segment import name_in_path
 from relay.rewrite.source import Bare, recognise
 from relay.rewrite.unusable import Unusable, UnusableSource
 from relay.rewrite.verdict import Reason
-
-__all__ = ["DRAFTS", "REJECTS", "REPORT", "SourceFile", "rewrite"]
-
-DRAFTS: Final = "drafts"
-REJECTS: Final = "rejects.csv"
-REPORT: Final = "report.json"
 
 _UNPACKED: Final = "unpacked"
 

@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from relay.naming import printable
+
+DRAFTS: Final = "drafts"
+REJECTS: Final = "rejects.csv"
+REPORT: Final = "report.json"
+"""What a rewrite leaves: a directory of lists, one for each segment, the reject report, and what was found."""
 
 
 @dataclass(frozen=True, slots=True)

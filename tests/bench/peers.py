@@ -12,7 +12,8 @@ from typing import Final
 
 def relay(export: Path, out: Path, _most: int) -> None:
     """The relay's rewrite, whole."""
-    from relay.rewrite.engine import SourceFile, rewrite
+    from relay.rewrite.engine import rewrite
+    from relay.rewrite.files import SourceFile
     from relay.rewrite.rules import Rules
 
     kind = "email" if "email" in export.name else "phone"

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from relay.model import Report, SegmentCounts
-from relay.rewrite.engine import DRAFTS, REJECTS, REPORT, SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.report import load_report
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource

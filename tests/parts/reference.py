@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from relay.rewrite.engine import DRAFTS, REJECTS, SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import DRAFTS, REJECTS, SourceFile
 from relay.rewrite.report import REJECT_COLUMNS
 from relay.rewrite.row import Omission, OmittedRow, RejectedRow, Row, RowJudge
 from relay.rewrite.rules import Rules

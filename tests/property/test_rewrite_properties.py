@@ -16,7 +16,8 @@ from parts.reference import assert_same
 
 from relay.model import IdentifierKind, Report
 from relay.rewrite.email import judge_email
-from relay.rewrite.engine import DRAFTS, REJECTS, REPORT, SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.mask import looks_like_identifier
 from relay.rewrite.phone import fold, judge_phone
 from relay.rewrite.rules import SEGMENT_NAME, EmailRules, PhoneRules, Rules

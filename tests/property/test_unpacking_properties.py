@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from parts.packed import MORE_ROWS, ROWS, gzipped, tarred, zipped, zstandard
 
 from relay.model import IdentifierKind, Report
-from relay.rewrite.engine import SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import SourceFile
 from relay.rewrite.packing import unpack
 from relay.rewrite.rules import PgpRules, Rules, SourceRules, UnpackRules
 from relay.rewrite.unusable import Unusable, UnusableSource

@@ -13,7 +13,8 @@ import pytest
 from parts.people import Person, people, person
 
 from relay.model import Report
-from relay.rewrite.engine import DRAFTS, REJECTS, REPORT, SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.report import Reject, RejectReport, load_report
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource

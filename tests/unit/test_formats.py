@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from relay.model import IdentifierKind
-from relay.rewrite.engine import SourceFile, rewrite
+from relay.rewrite.engine import rewrite
+from relay.rewrite.files import SourceFile
 from relay.rewrite.formats import columns_of, format_of, read_batches
 from relay.rewrite.layout import Format
 from relay.rewrite.rules import Rules, SourceRules, UnpackRules
@@ -305,7 +306,8 @@ def test_pyarrow_is_loaded_only_for_parquet(written: Callable[[str | bytes], Pat
     """Whoever never gets Parquet never waits for its library."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from relay.rewrite.engine import SourceFile, rewrite; from relay.rewrite.rules import Rules\n"
+        "from relay.rewrite.engine import rewrite\n"
+        "from relay.rewrite.files import SourceFile; from relay.rewrite.rules import Rules\n"
         "rewrite([SourceFile(Path(sys.argv[1]), 'x')], Rules(identifier='phone'), Path(sys.argv[2]))\n"
         "print('pyarrow' in sys.modules)\n"
     )

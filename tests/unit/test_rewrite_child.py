@@ -18,7 +18,7 @@ from parts.people import people
 
 from relay.model import Report
 from relay.rewrite.child import RewriteCrashed, rewrite_in_child
-from relay.rewrite.engine import SourceFile
+from relay.rewrite.files import SourceFile
 from relay.rewrite.rules import PgpRules, Rules
 from relay.rewrite.unusable import UnusableSource
 
@@ -150,7 +150,7 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(rows, encoding="utf-8")
     program = (
         "import asyncio, sys; from pathlib import Path; from relay.rewrite.child import rewrite_in_child;"
-        "from relay.rewrite.engine import SourceFile; from relay.rewrite.rules import Rules;"
+        "from relay.rewrite.files import SourceFile; from relay.rewrite.rules import Rules;"
         "asyncio.run(rewrite_in_child([SourceFile(Path(sys.argv[1]), 'x')], Rules(identifier='phone'),"
         " Path(sys.argv[2])))"
     )
