@@ -85,7 +85,7 @@ def test_a_rename_that_did_not_take_place_is_made_impossible_first(tmp_path: Pat
 
 def test_a_rename_that_takes_place_late_publishes_nothing_unfinished(tmp_path: Path) -> None:
     """It moves the old attempt's whole file, not what the new one has written so far; the new one recognises it."""
-    late = meanwhile("open", lambda uploads: (uploads / TEMPORARY).rename(uploads / NAME))
+    late = meanwhile("write", lambda uploads: (uploads / TEMPORARY).rename(uploads / NAME))
     locked = refuse("remove", FX_PERMISSION_DENIED, times=2)
     upstream = _upstream(tmp_path, late, locked, present={TEMPORARY: LIST})
     attempt = Attempt(upstream, again(an_upload(tmp_path, LIST), unanswered=TEMPORARY))

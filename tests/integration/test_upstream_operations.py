@@ -110,6 +110,25 @@ def test_a_suspended_upstream_is_resumed_by_a_command(setup: Setup, upstream: Ss
     assert [path.read_bytes() for path in (upstream.uploads / "later").iterdir()] == [LIST]
 
 
+def test_a_host_key_beside_the_pinned_one_is_warned_of(tmp_path: Path) -> None:
+    """The running service says so in its log, with both fingerprints and what to do (rule U6)."""
+    next_key = tmp_path / "next"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(next_key)], check=True)
+    with Sshd(tmp_path / "upstream", options=(f"HostKey {next_key}",)) as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route()
+        local = setup.directory / "export.csv"
+        local.write_bytes(LIST)
+        with Service(setup) as service:
+            sftp(service.port, "amperity", setup.client_key, f'put "{local}" "/uploads/export.csv"')
+            service.wait_for("delivery.sent")
+            warned = service.wait_for("upstream.host_key_offered")
+    assert (warned["level"], warned["upstream"]) == ("warning", "attentive")
+    for fingerprint in fingerprints(next_key.with_suffix(".pub")):
+        assert fingerprint in warned["detail"]
+    assert "known_hosts" in warned["hint"]
+
+
 def test_what_is_not_suspended_or_not_known_is_not_resumed(setup: Setup) -> None:
     """A finding with a hint; the right names are shown."""
     setup.state.mkdir()

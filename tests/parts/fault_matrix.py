@@ -37,6 +37,7 @@ MATRIX: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "another host key beside the pinned one": (
         (_SSHD, "test_with_the_next_host_key_pinned_beside_the_current_one_nothing_stops"),
         (_SSHD, "test_a_key_that_the_server_has_beside_the_pinned_one_is_noticed"),
+        (_COMMANDS, "test_a_host_key_beside_the_pinned_one_is_warned_of"),
     ),
     "a refused password or key": (
         (_UPSTREAM, "test_a_wrong_password_is_refused_after_one_try"),
