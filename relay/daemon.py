@@ -31,12 +31,14 @@ from relay.log import Event, configure, emit
 from relay.model import RelayError
 from relay.notify import notify
 from relay.outbox import Outbox, Vigil
+from relay.report import write_report
 from relay.retention import sweep
 from relay.spool import Spool
 from relay.standstill import Standstill
 from relay.store import Store
 
 _HEARTBEAT_EVERY: Final = timedelta(minutes=1)
+_REPORT_EVERY: Final = timedelta(days=1)
 _SWEEP_EVERY: Final = timedelta(hours=1)
 
 
@@ -241,6 +243,7 @@ class Daemon:
     def _clear_away(self) -> None:
         self._spool.sweep_incoming(_now())
         clear_view(self._config.accounts, self._spool, self._store, _now(), unrouted_kept=self._config.retention.files)
+        self._write_report()
         if removed := sweep(self._config.retention, self._spool, self._store, _now()):
             emit(
                 Event.RETENTION_SWEPT,
@@ -248,6 +251,21 @@ class Daemon:
                 bytes=removed.size,
                 discarded=len(removed.discarded),
                 exports=removed.exports,
+            )
+
+    def _write_report(self) -> None:
+        """Write the report where that is asked for, once a day."""
+        file, now = self._config.report, _now()
+        if file is None or (file.exists() and now.timestamp() - file.stat().st_mtime < _REPORT_EVERY.total_seconds()):
+            return
+        try:
+            write_report(self._config, self._store, file, now)
+        except OSError as error:
+            emit(
+                Event.REPORT_FAILED,
+                path=str(file),
+                reason=error.strerror or type(error).__name__,
+                hint="make its directory writable for the relay's user, or set `report` to another file",
             )
 
 

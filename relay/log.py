@@ -77,6 +77,7 @@ class Event(StrEnum):
     FRESHNESS_OK = "freshness.ok"
     FRESHNESS_LATE = "freshness.late"
     FRESHNESS_MISSING = "freshness.missing"
+    REPORT_FAILED = "report.failed"
     RETENTION_SWEPT = "retention.swept"
     SEGMENT_DISAPPEARED = "segment.disappeared"
     UPSTREAM_SUSPENDED = "upstream.suspended"
@@ -327,6 +328,7 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         _FRESHNESS + " hint",
         optional="segment detail",
     ),
+    Event.REPORT_FAILED: _entry("error", "the daily report could not be written", "path reason hint"),
     Event.RETENTION_SWEPT: _entry(
         "info",
         "what was kept for long enough was removed; a sweep that finds nothing is not told",

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "check": Entry("check", "check", "Validate the configuration, and look at the upstreams."),
     "preview": Entry("preview", "preview", "Show what would become of a file, and send nothing."),
     "status": Entry("status", "status", "Today at a glance: what went out, what waits and why."),
+    "report": Entry("report", "report", "Show the last 90 days in one HTML file."),
     "exports": Entry("exports", "exports", "List what Amperity delivered."),
     "deliveries": Entry("deliveries", "deliveries", "List what is on its way to Attentive, or was sent."),
     "show": Entry("show", "show", "Show one export or delivery with its whole history."),

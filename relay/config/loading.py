@@ -57,6 +57,8 @@ def load(path: Path, *, with_files: bool = True) -> Config:
         upstreams=host.upstreams,
         routes={route.name: route for route in routes},
         log=host.log,
+        retention=host.retention,
+        report=host.report,
     )
 
 

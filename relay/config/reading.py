@@ -100,4 +100,5 @@ def _remote_directory(path: str) -> str:
 AccountReference = Annotated[str, AfterValidator(_known_account)]
 UpstreamReference = Annotated[str, AfterValidator(_known_upstream)]
 AbsoluteDirectory = Annotated[Path, AfterValidator(_absolute)]
+AbsoluteFile = Annotated[Path, AfterValidator(_absolute)]
 RemoteDirectory = Annotated[str, AfterValidator(_remote_directory)]

@@ -344,6 +344,8 @@ class HostSettings(Settings):
 
     state_dir: reading.AbsoluteDirectory = Path("/var/lib/relay")
     """The directory that holds everything the relay keeps. It must be on one filesystem."""
+    report: reading.AbsoluteFile | None = None
+    """A file that the service writes the report into every day (`relay report`). Without it none is written."""
     landing: LandingSettings = LandingSettings()
     accounts: Annotated[dict[str, AccountSettings], NotEmpty]
     upstreams: Annotated[dict[str, UpstreamSettings], NotEmpty]
@@ -362,6 +364,7 @@ class Config:
     routes: Mapping[str, RouteSettings]
     log: LogSettings = field(default_factory=LogSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    report: Path | None = None
 
     def route_for(self, account: str, path: str) -> RouteSettings | None:
         """Return the one route that wants a file, if any does."""

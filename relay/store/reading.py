@@ -1,5 +1,6 @@
 """Verbs that only look: what commands list, what a preview compares with, what the log has yet to say."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import func, select
@@ -110,6 +111,13 @@ class ReadingVerbs(Verbs):
         query = select(transitions).where(transitions.c.subject == subject).order_by(transitions.c.seq)
         with self._database.reading() as connection:
             return [transition_of(row) for row in connection.execute(query).mappings()]
+
+    def happened(self, events: Collection[str], since: datetime, *, limit: int) -> list[Transition]:
+        """Return the newest transitions of these events at or after `since`, newest first, at most `limit`."""
+        query = select(transitions).where(transitions.c.event.in_(events), transitions.c.at >= since)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(transitions.c.seq.desc()).limit(limit)).mappings()
+            return [transition_of(row) for row in rows]
 
     def unlogged(self, limit: int = 500) -> list[Transition]:
         """Return the oldest transitions that are not yet in the log, in order."""

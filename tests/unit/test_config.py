@@ -77,6 +77,15 @@ def test_what_is_not_set_has_its_default(path: Path) -> None:
     assert config.log.segment_names == "full"
 
 
+def test_what_is_set_of_the_host_arrives(path: Path) -> None:
+    """Every section of `relay.toml` is in the whole configuration."""
+    more = 'report = "/srv/report.html"\n' + path.read_text(encoding="utf-8") + '[retention]\nfiles = "3d"\n'
+    path.write_text(more, encoding="utf-8")
+    config = load(path)
+    assert config.report == Path("/srv/report.html")
+    assert config.retention.files == timedelta(days=3)
+
+
 def test_files_are_looked_up_beside_the_configuration(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative name means the configuration's directory, wherever the relay was started and however it was told."""
     monkeypatch.chdir(path.parent.parent)

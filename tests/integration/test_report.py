@@ -1,0 +1,126 @@
+"""`relay report`: 90 days in one HTML file, looked at in a real browser."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from parts.books import Books, draft, report
+from parts.canary import assert_no_person
+from parts.host import SHRUNK, Host, a_host
+
+from relay.freshness import Expectation
+from relay.model import Acceptance, Comparison, Overlap, Queue
+
+CHROMIUM = shutil.which("chromium")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A host that has a month behind it: two segments every day, one held list, a day without."""
+    with a_host(tmp_path) as host:
+        live_for_a_month(host)
+        yield host
+
+
+def live_for_a_month(host: Host) -> None:
+    """Send lists every morning but one, and hold the last."""
+    by = host.books.now.replace(second=0, microsecond=0)
+    host.set_route(f'expect_by = "{by:%H:%M}"')
+    expectation = Expectation(by.time(), timedelta(hours=2), ZoneInfo("UTC"))
+    host.books.now -= timedelta(days=30)
+    host.books.store.judge_freshness("sirendenim", expectation, host.books.now)
+    for day in range(30):
+        host.books.now += timedelta(days=1)
+        if day != 20:
+            host.send(segment="Most Loyal", rows=48_000 + 100 * day)
+            host.send(segment="Lapsed <b>", rows=900 + day)
+        host.books.store.judge_freshness("sirendenim", expectation, host.books.now)
+    host.books.plan(SHRUNK, segment="Most Loyal", rows=20)
+
+
+def test_it_says_what_was_sent_held_and_rejected(host: Host, tmp_path: Path) -> None:
+    """Each segment with its last list, the held one with its figures, the reasons of rejects; one private file."""
+    output = tmp_path / "report.html"
+    said = host.run("report", "--output", str(output))
+    assert said.exit_code == 0, said.output
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    html = output.read_text(encoding="utf-8")
+    assert "50,900 people, last sent" in html
+    assert SHRUNK.detail in html
+    assert "<td>letters</td>" in html
+    assert html.count("<svg") == html.count('role="img"') == 3
+    assert "delivery.held" in html
+    assert not list(tmp_path.glob(".report*"))
+
+
+def test_names_that_others_chose_are_escaped(host: Host) -> None:
+    """A segment's name is text, whatever is in it."""
+    html = host.run("report").stdout
+    assert "Lapsed &lt;b&gt;" in html
+    assert "Lapsed <b>" not in html
+
+
+def test_it_loads_nothing_and_runs_nothing(host: Host) -> None:
+    """No script, no address of another host, and a policy that forbids both; and nobody is in it."""
+    html = host.run("report").stdout
+    assert "<script" not in html
+    assert not re.search(r"(src|href)=.(?!data:)", html)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "default-src 'none'" in html
+    assert_no_person(html, "the report")
+
+
+def test_lost_and_gained_are_shown(host: Host) -> None:
+    """People that a list lost and gained against the one before (rule G12)."""
+    books = host.books
+    (last,) = (it for it in books.store.deliveries(limit=3) if it.segment == "Most Loyal" and it.sent_at)
+    compared_with_last(books, Comparison(last.id, Overlap(kept=800, lost=321, gained=123)))
+    assert "123 gained, 321 lost" in " ".join(host.run("report").stdout.split())
+
+
+def compared_with_last(books: Books, comparison: Comparison) -> None:
+    """Send one more list of the segment, compared with the one last sent."""
+    export = books.receive()
+    stale_at, compared = books.now + timedelta(days=2), {1: comparison}
+    acceptance = Acceptance(
+        "settings", books.today, "attentive", "sirendenim", books.now, stale_at, {}, comparisons=compared
+    )
+    books.store.accept(export.id, report(draft(segment="Most Loyal")), acceptance, lambda *_: Queue(), books.now)
+    claimed = books.claim()
+    assert claimed is not None
+    books.send(claimed)
+
+
+def test_a_file_that_cannot_be_written_is_said(host: Host, tmp_path: Path) -> None:
+    """Exit 1, with the reason."""
+    said = host.run("report", "--output", str(tmp_path / "nowhere" / "report.html"))
+    assert said.exit_code == 1
+    assert "cannot be written: No such file" in said.stderr
+
+
+@NEEDS_CHROMIUM
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it(host: Host, tmp_path: Path, scheme: str) -> None:
+    """Rendered by Chromium without a word on its console, in light and in dark, with every bar in its place."""
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    host.run("report", "--output", str(page))
+    browser = [
+        *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr"),
+        *(f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1000,1400", f"--screenshot={picture}"),
+        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
+        page.as_uri(),
+    ]
+    home = {**os.environ, "HOME": str(tmp_path)}
+    shown = subprocess.run(browser, capture_output=True, text=True, check=True, timeout=110, env=home)
+    assert "CONSOLE" not in shown.stderr
+    assert picture.stat().st_size > 20_000
