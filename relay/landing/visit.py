@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import asyncssh
 
 from relay.keys import AuthorizedKeys
+from relay.landing.doorstep import Doorstep
 from relay.landing.penalties import Offence
 from relay.landing.session import WINDOW, SftpSession
 from relay.log import Event, emit
@@ -37,6 +38,7 @@ class Visit(asyncssh.SSHServer):
         self._name = token_hex(4)
         self._sessions: list[SftpSession] = []
         self._connection: asyncssh.SSHServerConnection
+        self._doorstep: Doorstep
         self._is_inside = False
         self._is_waiting = False
         self._timer: asyncio.TimerHandle | None = None
@@ -77,6 +79,7 @@ class Visit(asyncssh.SSHServer):
         if guest is None:
             conn.abort()
             return
+        self._doorstep = Doorstep(conn, self._be_too_loud)
         self.guest = guest
         self._is_inside = self._is_waiting = True
         self._server.visits[self] = None
@@ -177,6 +180,7 @@ class Visit(asyncssh.SSHServer):
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, "Too many sessions")
         self.account = account
         self._is_waiting = False
+        self._doorstep.open()
         self._server.door.logged_in(self.guest)
         if self._timer is not None:
             self._timer.cancel()
@@ -248,6 +252,10 @@ class Visit(asyncssh.SSHServer):
 
     def _be_too_slow(self) -> None:
         self._offence = Offence.TOO_SLOW
+        self._connection.abort()
+
+    def _be_too_loud(self) -> None:
+        self._offence = Offence.BROKEN_PROTOCOL
         self._connection.abort()
 
     def _offence_of(self, exc: Exception | None) -> Offence | None:

@@ -521,6 +521,43 @@ def test_an_abort_at_the_beginning_comes_before_the_greeting() -> None:
     asyncio.run(run())
 
 
+def test_a_protocol_can_stand_before_a_connection_and_step_aside() -> None:
+    """What comes before a login can be bounded: asyncssh's transport is there when the connection is made."""
+
+    class Watches(asyncio.Protocol):
+        def __init__(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.conn = conn
+            self.passed = 0
+
+        def data_received(self, data: bytes) -> None:
+            self.passed += len(data)
+            self.conn.data_received(data)
+
+    class Guarded(Server):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            super().connection_made(conn)
+            self.watch = Watches(conn)
+            self.transport: Any = conn._transport  # noqa: SLF001
+            transport: Any = self.transport
+            transport.set_protocol(self.watch)
+
+        def auth_completed(self) -> None:
+            self.transport.set_protocol(self.conn)
+
+    async def run() -> None:
+        server = Guarded(session := Session())
+        async with listening(server) as port, connected(port) as client:
+            before = server.watch.passed
+            chan, _ = await client.create_session(asyncssh.SSHClientSession[bytes], subsystem="sftp", encoding=None)
+            chan.write(bytes(100_000))
+            chan.write_eof()
+            await session.eof.wait()
+            assert session.received == 100_000
+            assert 0 < before == server.watch.passed < 10_000
+
+    asyncio.run(run())
+
+
 def test_a_password_that_is_being_checked_may_be_overtaken_by_another() -> None:
     """A client need not wait for an answer: so tries are counted before the work, not after it."""
 

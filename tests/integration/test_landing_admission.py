@@ -63,7 +63,7 @@ def guess(zone: LandingZone, source: str = "127.0.0.1", password: str = WRONG) -
         return "dropped"
     try:
         transport.auth_password("amperity", password, fallback=False)
-    except paramiko.SSHException:
+    except (paramiko.SSHException, EOFError, OSError):
         return "refused"
     finally:
         transport.close()
@@ -120,6 +120,38 @@ def test_a_flood_from_few_addresses_keeps_no_client_out(tmp_path: Path) -> None:
         for _ in range(10):
             assert guess(zone, password=PASSWORD) == "in"
         until(lambda: zone.server.door.waiting <= 10, "the displaced to be gone")
+
+
+def test_whoever_sends_more_than_a_login_takes_is_cut_off(tmp_path: Path) -> None:
+    """While the server works on a request, nothing piles up: a few hundred kilobytes, and the client is out."""
+    with a_zone(tmp_path, penalties=PENALTIES) as zone:
+        connection = socket.create_connection(("127.0.0.1", zone.port), timeout=PATIENCE)
+        transport: Any = paramiko.Transport(connection)
+        transport.start_client(timeout=PATIENCE)
+        for number in range(3):
+            message = paramiko.Message()
+            message.add_byte(bytes([50]))
+            for text in (f"nobody{number}", "ssh-connection", "none"):
+                message.add_string(text)
+            transport._send_message(message)  # noqa: SLF001  paramiko itself waits for each answer
+        sent = 0
+        with suppress(OSError):
+            while sent < 1 << 30:
+                sent += connection.send(bytes(65536))
+        transport.close()
+        # What the kernel holds on both sides comes on top of what was let in.
+        assert sent < 12 << 20
+        until(lambda: not zone.server.visits, "the visit to be ended")
+        assert guess(zone, password=PASSWORD) == "in"
+
+
+@NEEDS_SFTP
+def test_after_the_login_anything_goes_through(tmp_path: Path) -> None:
+    """The doorstep is only for those outside: an upload of many times as much arrives."""
+    (tmp_path / "list.csv").write_bytes(bytes(5_000_000))
+    with a_zone(tmp_path) as zone:
+        sftp(zone.port, "amperity", zone.key, f"put {tmp_path / 'list.csv'} /uploads/list.csv")
+        assert zone.visible() == {"/uploads/list.csv": bytes(5_000_000)}
 
 
 def test_whoever_says_nothing_is_cut_off_in_time_and_costs_no_line(tmp_path: Path) -> None:
@@ -259,7 +291,7 @@ def test_a_ban_ends_tries_on_the_connections_that_are_there(tmp_path: Path) -> N
             transports.append(transport)
         refused = 0
         for transport in transports:
-            with suppress(paramiko.SSHException, EOFError):
+            with suppress(paramiko.SSHException, EOFError, OSError):
                 for _ in range(3):
                     transport.auth_password("amperity", "wrong", fallback=False)
         refused = len(zone.events("landing.login_refused"))
