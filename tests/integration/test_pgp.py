@@ -214,6 +214,7 @@ def test_a_changed_message_is_refused(theirs: GnuPG, decrypted: Callable[..., tu
         assert refused(changed, decrypted).reason == Unusable.DAMAGED
     armoured = theirs.encrypt(ROWS, "--armor", to="relay")
     assert refused(whole + b"more", decrypted).reason == Unusable.DAMAGED
+    assert refused(whole + b"garbage\n", decrypted).reason == Unusable.DAMAGED
     assert refused(whole + whole, decrypted).reason == Unusable.DAMAGED
     assert refused(armoured + b"more", decrypted).reason == Unusable.DAMAGED
     assert refused(armoured.replace(b"=", b"!"), decrypted).reason == Unusable.DAMAGED
