@@ -1,7 +1,6 @@
 """What a client can reach: its own directory, and by no trick anything else."""
 
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -207,18 +206,16 @@ def test_a_directory_swapped_for_a_link_between_check_and_use_is_not_followed(
 
 def test_a_directory_swapped_for_a_link_over_and_over_leads_nowhere(root: Root, landing: Path, outside: Path) -> None:
     """Whatever moment an operation hits, it sees the directory or nothing, and never what the link points to."""
-    inner, aside = landing / "uploads" / "inner", landing / "aside"
+    inner, aside, link = landing / "uploads" / "inner", landing / "aside", landing / "link"
+    inner.mkdir()
+    link.symlink_to(outside)
     before = (outside / "secret").stat()
     over = threading.Event()
 
     def swap() -> None:
         while not over.is_set():
-            inner.mkdir(exist_ok=True)
-            with suppress(OSError):
-                inner.rename(aside)
-            inner.symlink_to(outside)
-            inner.unlink()
-            shutil.rmtree(aside)
+            for source, target in ((inner, aside), (link, inner), (inner, link), (aside, inner)):
+                source.rename(target)
 
     swapping = threading.Thread(target=swap)
     swapping.start()

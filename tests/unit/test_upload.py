@@ -14,7 +14,7 @@ from parts.descriptors import open_descriptors
 from relay.landing.codec import RefusedError
 from relay.landing.filesystem import Disk, Root
 from relay.landing.room import Allowance, Floor, Room, measure
-from relay.landing.upload import Upload
+from relay.landing.upload import WRITE_BACK_EVERY, Upload
 from relay.model import Fingerprint, RelayError
 
 PATH = ("uploads", "list.csv")
@@ -28,10 +28,11 @@ class Account:
         self.landing.mkdir()
         self.incoming.mkdir()
         self.disk = Disk()
+        self.free = 1 << 50
         self.room = Room(
             Allowance(file=1 << 50, total=1 << 50, entries=100),
             lambda: measure((self.landing, self.incoming)),
-            Floor(lambda: 1 << 50, 0),
+            Floor(lambda: self.free, 1000),
         )
         self.noted: list[tuple[Fingerprint, int]] = []
         self._opened = ExitStack()
@@ -332,6 +333,20 @@ def test_a_large_upload_is_written_back_on_the_way(account: Account) -> None:
         write(upload, number << 20, block)
     upload.commit(account.note)
     assert account.published() == block * 20
+
+
+def test_a_large_upload_ends_where_the_disk_is_about_to_be_full(account: Account) -> None:
+    """It does not take the last of it, which is for what was acknowledged (rule L8)."""
+    upload = account.upload()
+    half = bytes(WRITE_BACK_EVERY // 2)
+    write(upload, 0, half)
+    account.free = 999
+    with pytest.raises(RefusedError, match="nearly full"):
+        write(upload, len(half), half)
+    assert upload.failure == "disk_low"
+    with pytest.raises(RefusedError, match="not kept"):
+        upload.commit(account.note)
+    account.assert_nothing_is_left()
 
 
 def test_a_discarded_upload_leaves_nothing_however_often(account: Account) -> None:
