@@ -44,6 +44,7 @@ def test_the_search_finds_a_person_however_written(text: str, *, found: bool) ->
 
 
 @NEEDS_SSHD
+@pytest.mark.timeout(300)  # Some thirty commands, each a process of its own.
 def test_no_person_in_log_output_or_kept_files(tmp_path: Path) -> None:
     """Whatever row or file comes in and whichever command runs, people are in the payload and nowhere else."""
     with Sshd(tmp_path / "upstream") as upstream:
@@ -71,6 +72,10 @@ def test_no_person_in_log_output_or_kept_files(tmp_path: Path) -> None:
                     for form in ([], ["--json"])
                 ],
                 ["requeue", delivery],
+                ["restore", "--route", "sirendenim", "--segment", "VIP"],
+                ["report"],
+                ["purge", "--dry-run"],
+                ["purge"],
                 ["check"],
             ]
             for command in commands:
