@@ -233,7 +233,7 @@ def test_the_route_defaults_that_init_shows_are_the_defaults() -> None:
     shown = starting("example.toml", uncommented=True)
     del shown["source"]["identifier_column"], shown["segment"]["name"], shown["segment"]["rename"]
     del shown["segment"]["template"], shown["segment"]["pattern"]
-    del shown["expect_by"], shown["expect_segments"]
+    del shown["expect_by"], shown["expect_segments"], shown["pgp"]
     assert route_settings(shown) == route_settings(starting("example.toml"))
 
 
@@ -249,7 +249,7 @@ def test_init_shows_every_key() -> None:
     assert host["retention"].keys() == set(settable_keys(RetentionSettings))
     assert host["log"].keys() == set(settable_keys(LogSettings))
     assert route.keys() == set(settable_keys(RouteSettings))
-    for section in ("source", "segment", "phone", "email", "unpack", "guards"):
+    for section in ("source", "segment", "phone", "email", "unpack", "pgp", "guards"):
         settings = RouteSettings.model_fields[section].annotation
         assert isinstance(settings, type)
         assert route[section].keys() == set(settable_keys(settings))
