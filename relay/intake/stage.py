@@ -17,7 +17,7 @@ from relay.intake.accept import Acceptor
 from relay.intake.assemble import Assembler
 from relay.intake.watch import watching
 from relay.log import Event, emit
-from relay.model import Export
+from relay.model import Export, ExportState
 from relay.rewrite.child import NoRoom
 from relay.spool import Spool
 from relay.store import Store
@@ -122,7 +122,10 @@ class Intake:
         destination = (route.upstream, route.client_domain) if route else ("", "")
         try:
             async with self._turns[destination], self._room:
-                await self._acceptor.settle(export, self._config.routes.get(export.route))
+                # The list of what waits may be older than the end of the one that had this export in hand before.
+                now = await asyncio.to_thread(self._store.export, export.id)
+                if now is not None and now.state is ExportState.RECEIVED:
+                    await self._acceptor.settle(export, self._config.routes.get(export.route))
         except NoRoom as trouble:
             if is_first_try:
                 detail = f"{export.id} waits to be rewritten"

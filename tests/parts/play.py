@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from parts.lives import forked
 from parts.promise import Books, Told, check_promise, check_upstream, read_books, sha256
-from parts.service import DEADLINE_SECONDS, Ended, Line, Service, Setup, relay
+from parts.service import DEADLINE_SECONDS, Ended, Line, Process, Service, Setup, relay
 from parts.sftp import sftp
 from parts.sshd import Sshd
 from relay.store import Store
@@ -52,13 +52,20 @@ class Play:
         self.database.write_bytes(empty_database())
         self.database.chmod(0o600)
 
-    def live(self, scene: Callable[["Play"], None], plan: dict[str, Any] | None = None, *, ready: bool = True) -> bool:
-        """Start the daemon and play the scene, once the daemon is `ready`.
+    def live(
+        self,
+        scene: Callable[["Play"], None],
+        plan: dict[str, Any] | None = None,
+        *,
+        ready: bool = True,
+        launch: Callable[[Setup], Process] | None = None,
+    ) -> bool:
+        """Start the daemon, forked or by `launch`, and play the scene, once the daemon is `ready`.
 
         Returns:
             Whether the scene came to its end before the daemon did.
         """
-        self.service = Service(self.setup, launch=forked(plan))
+        self.service = Service(self.setup, launch=launch or forked(plan))
         self.lives.append(self.service.lines)
         with self.service:
             try:
