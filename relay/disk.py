@@ -21,7 +21,7 @@ _PASSING: Final = {
 
 
 class DiskError(RelayError):
-    """The disk or the database refuses for now, and what needs it waits (rule K1).
+    """The disk or the database refuses for now, and what needs it waits (rule T1).
 
     Args:
         reason: a fixed word, as the log has it.

@@ -1,6 +1,6 @@
 """What the service does while the disk or the database refuses: it stands still, and goes on by itself.
 
-Every stage can begin from disk and database alone, so going on is beginning anew (rule K1).
+Every stage can begin from disk and database alone, so going on is beginning anew (rule T1).
 """
 
 import asyncio

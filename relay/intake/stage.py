@@ -116,7 +116,7 @@ class Intake:
         self._planned()
 
     async def _has_settled(self, export: Export, *, is_first_try: bool) -> bool:
-        """Settle an export, unless the disk has no room for its rewrite (rule K2); smaller ones go first then."""
+        """Settle an export, unless the disk has no room for its rewrite (rule T2); smaller ones go first then."""
         route = self._config.routes.get(export.route)
         # Lists of one segment are planned in the order in which they came, and segments belong to a destination.
         destination = (route.upstream, route.client_domain) if route else ("", "")

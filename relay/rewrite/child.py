@@ -47,7 +47,7 @@ class RewriteCrashed(RelayError):  # noqa: N818  what happened, in the past tens
 
 
 class NoRoom(RelayError):  # noqa: N818  as above
-    """The disk took no more, which is no fault of the export's: it waits for room (rule K2)."""
+    """The disk took no more, which is no fault of the export's: it waits for room (rule T2)."""
 
     def __init__(self, number: int) -> None:
         super().__init__(

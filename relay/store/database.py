@@ -61,7 +61,7 @@ _PASSING: Final[dict[int, str]] = {
     sqlite3.SQLITE_FULL: "disk_full",
     sqlite3.SQLITE_IOERR: "disk_failing",
 }
-"""Those that may pass by themselves, and the log's word for them (rule K1). What is damaged stays damaged."""
+"""Those that may pass by themselves, and the log's word for them (rule T1). What is damaged stays damaged."""
 
 _RESULT_CODE: Final = 0xFF
 """The low byte of an extended result code is the result code."""
