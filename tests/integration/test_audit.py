@@ -88,9 +88,9 @@ def test_the_rate_of_connections_is_bounded(tmp_path: Path) -> None:
             said = ""
             while len(seconds := _run_times(said)) < 3 and (more := test.stdout.read(200)):
                 said += more
-            watchdog.cancel()
             test.send_signal(signal.SIGINT)
             test.stdout.read()
+            watchdog.cancel()
     assert len(seconds) >= 3, said
     rates = [float(rate) for rate in re.findall(r"Compl. conns/sec: ([0-9.,]+)", _plain(said))]
     attempted = [float(rate.replace(",", "")) for rate in re.findall(r"TCP SYNs/sec: ([0-9.,]+)", _plain(said))]

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import IO, ClassVar, Final, Self
 
 import asyncssh
 import paramiko
@@ -237,6 +237,7 @@ class Paramiko(ForeignServer):
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._transports: list[paramiko.Transport] = []
+        self._opened: list[IO[bytes]] = []
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
         return self
@@ -249,6 +250,9 @@ class Paramiko(ForeignServer):
         for transport in self._transports:
             transport.close()
             transport.join(PATIENCE)
+        # A session that was cut off leaves its files open.
+        for file in self._opened:
+            file.close()
 
     def _accept(self) -> None:
         while True:
@@ -259,7 +263,12 @@ class Paramiko(ForeignServer):
             transport = paramiko.Transport(client)
             transport.add_server_key(paramiko.RSAKey.from_private_key_file(str(self._host_key)))
             transport.set_subsystem_handler(
-                "sftp", paramiko.SFTPServer, _Files, root=self.root / "served", renames=self._renames
+                "sftp",
+                paramiko.SFTPServer,
+                _Files,
+                root=self.root / "served",
+                renames=self._renames,
+                opened=self._opened,
             )
             self._transports.append(transport)
             try:
@@ -281,9 +290,10 @@ class _Door(paramiko.ServerInterface):
 
 
 class _Files(paramiko.SFTPServerInterface):
-    def __init__(self, server: paramiko.ServerInterface, *, root: Path, renames: bool) -> None:
+    def __init__(self, server: paramiko.ServerInterface, *, root: Path, renames: bool, opened: list[IO[bytes]]) -> None:
         super().__init__(server)
         self._root = root
+        self._opened = opened
         self._renames = renames
 
     def _at(self, path: str) -> str:
@@ -313,6 +323,7 @@ class _Files(paramiko.SFTPServerInterface):
         except OSError as error:
             return paramiko.SFTPServer.convert_errno(error.errno or errno.EIO)
         file = os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "wb" if flags & os.O_WRONLY else "rb")
+        self._opened.append(file)
         handle = paramiko.SFTPHandle(flags)
         handle.readfile = handle.writefile = file  # type: ignore[attr-defined]
         return handle

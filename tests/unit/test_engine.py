@@ -155,7 +155,7 @@ def test_a_stranger_in_the_reject_report_cannot_break_it(tmp_path: Path) -> None
     with (tmp_path / "rewrite" / REJECTS).open(encoding="utf-8", newline="") as file:
         assert list(csv.DictReader(file)) == [
             {
-                "file": '/uploads/a,"b"\n.csv',
+                "file": '/uploads/a,"b"\\u000a.csv',
                 "line": "3",
                 "column": 'segment, "the"\\u000aname',
                 "reason": "segment_characters",
