@@ -1,7 +1,7 @@
 """Who was there before: sets of keys that take whole arrays at once and keep the first of each key (rule S5).
 
-What a list keeps in memory is this alone, so it is small: ten-digit numbers are kept in four bytes each, and a table is
-between three and six eighths full. It grows in quarters, so that no copy of the whole is ever made.
+What a list keeps in memory is this alone, so it is small: ten-digit numbers are kept in four bytes each, and a large
+table is between three and six eighths full. It grows in quarters, so that no copy of the whole is ever made.
 """
 
 from typing import Any, Final, Protocol
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 _SMALLEST: Final = 1 << 6
 _FULL: Final = 0.75
+_LARGE: Final = 1 << 22
+"""Places. Smaller tables grow by more, so that fewer keys are moved; what they hold in vain is little."""
 _QUARTERS: Final = 4
 _MOVED_AT_ONCE: Final = 1 << 16
 
@@ -74,7 +76,7 @@ class _Table:
         """Grow so that all of the keys that come may be new."""
         size = len(self._places)
         while self._taken + more > _FULL * size:
-            size *= 2
+            size *= 2 if size >= _LARGE else 4
         if size > len(self._places):
             kept = self._places[self._places != 0]
             self._places = np.zeros(size, self._places.dtype)
