@@ -265,6 +265,9 @@ class OldRclone(Rclone):
     program = Path("/usr/bin/rclone")
 
 
+_PARAMIKO_FAILS = (OSError, EOFError, paramiko.SSHException)
+
+
 class Paramiko(Client):
     """paramiko, in this process."""
 
@@ -278,8 +281,11 @@ class Paramiko(Client):
 
     def do(self, login: Login, *steps: Step) -> str:
         """Run them in one session."""
-        with self.session(login) as client:
-            listed = [self._step(client, *step) for step in steps]
+        try:
+            with self.session(login) as client:
+                listed = [self._step(client, *step) for step in steps]
+        except _PARAMIKO_FAILS as trouble:  # Ending a session whose connection is gone may fail, too.
+            raise StepFailedError(str(trouble)) from trouble
         return "\n".join(listed)
 
     @staticmethod
@@ -305,18 +311,15 @@ class Paramiko(Client):
 
     @staticmethod
     def _step(client: paramiko.SFTPClient, verb: str, *words: str) -> str:
-        try:
-            if verb == "list":
-                return "\n".join(client.listdir(*words))
-            deeds: dict[str, Callable[..., object]] = {
-                "mkdir": client.mkdir,
-                "put": client.put,
-                "rename": client.rename,
-                "remove": client.remove,
-            }
-            deeds[verb](*words)
-        except (OSError, EOFError, paramiko.SSHException) as trouble:
-            raise StepFailedError(str(trouble)) from trouble
+        if verb == "list":
+            return "\n".join(client.listdir(*words))
+        deeds: dict[str, Callable[..., object]] = {
+            "mkdir": client.mkdir,
+            "put": client.put,
+            "rename": client.rename,
+            "remove": client.remove,
+        }
+        deeds[verb](*words)
         return ""
 
 
