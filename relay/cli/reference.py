@@ -18,11 +18,12 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
+from relay.attention import ATTENTION, runbook_section
 from relay.config import LimitSettings, PenaltySettings, sections
 from relay.config.admission import LONGEST_IDLE
 from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
-from relay.log import CATALOGUE, FIELDS
+from relay.log import CATALOGUE, FIELDS, Event
 from relay.model import ArrivalState, DeliveryState, ExportState
 from relay.settings import format_duration, format_size
 
@@ -87,6 +88,8 @@ this list too.
   there only where it applies, and a field without a value is left out.
 - `info` is a change of state as it should be, `warning` is trouble that is being handled, `error` needs a person: its
   `hint` says what to do.
+- Where an alert rests on an event, *wants* says how soon a person is to act (`page` now, `ticket` on the same working
+  day, `look` when there is time) and when, and leads to what to do: [runbook.md](runbook.md) has a section for each.
 - A line with `seq` tells a change of state, exactly as the history has it. After a crash a line may be repeated: it
   then has the same `seq`.
 - No field can carry a phone number or an e-mail address (rule R1).
@@ -138,7 +141,7 @@ def events() -> str:
         parts += [
             f"## {noun.capitalize()}\n",
             _table(
-                ("event", "level", "meaning", "fields"),
+                ("event", "level", "meaning", "fields", "wants"),
                 (
                     (
                         f"`{event}`",
@@ -147,6 +150,7 @@ def events() -> str:
                         " ".join(
                             [*(f"`{name}`" for name in entry.fields), *(f"[`{name}`]" for name in entry.optional)]
                         ),
+                        _wants(event),
                     )
                     for event, entry in group
                 ),
@@ -154,6 +158,13 @@ def events() -> str:
         ]
     parts += ["## Fields\n", _table(("field", "meaning"), ((f"`{name}`", meaning) for name, meaning in FIELDS.items()))]
     return "\n".join(parts)
+
+
+def _wants(event: Event) -> str:
+    section = runbook_section(event)
+    if section is None:
+        return ""
+    return f"[{ATTENTION[event].action}]({section.removeprefix('docs/')}): {ATTENTION[event].when}"
 
 
 def states() -> str:

@@ -360,11 +360,11 @@ def read_until(terminal: int, text: str) -> str:
 
 
 def test_events_lists_the_catalogue() -> None:
-    """Every event has its line: name, level, meaning, fields."""
+    """Every event has its line: name, level, what it wants, meaning, fields."""
     lines = relay("events").stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [event.value for event in CATALOGUE]
     held = next(line for line in lines if line.startswith("delivery.held"))
-    assert "error" in held
+    assert held.split()[1:3] == ["error", "ticket"]
     assert "reason detail hint" in held
     assert "[previous_rows]" in held
 
@@ -373,7 +373,11 @@ def test_events_as_json() -> None:
     """Programs get the catalogue with stable keys."""
     document = json.loads(relay("events", "--json").stdout)
     assert [entry["event"] for entry in document] == [event.value for event in CATALOGUE]
-    assert document[0].keys() == {"event", "level", "meaning", "fields", "optional_fields"}
+    shape = {"event", "level", "meaning", "fields", "optional_fields", "action", "when", "runbook"}
+    assert all(entry.keys() == shape for entry in document)
+    wants = {entry["event"]: (entry["action"], entry["when"], entry["runbook"]) for entry in document}
+    assert wants["disk.low"] == ("page", "it is logged", "docs/runbook.md#disklow")
+    assert wants["delivery.sent"] == (None, None, None)
 
 
 def test_an_error_without_a_hint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
