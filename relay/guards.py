@@ -8,12 +8,15 @@ that a log which is not to show them can tell them from the rest.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from relay.model import DeliveryState, Draft, Hold, HoldReason, Overlap, Report
 from relay.settings import Duration, Settings
+
+MOST_ROWS: Final = 500_000
+"""Rows that Attentive takes in a file (rule A8)."""
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,8 +43,12 @@ class GuardPolicy(Settings):
     """Hold as `empty_identifiers` when more than this share of a segment's rows has no identifier."""
     max_suspect: Ratio = 0.2
     """Hold as `suspect_rows` when more than this share of the rows to send is of numbers that do not exist."""
-    max_rows: Annotated[int, Field(ge=1, le=500_000)] = 500_000
-    """Hold as `oversize` a list of more rows; Attentive takes at most 500,000 in a file."""
+    max_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = MOST_ROWS
+    """The most rows of one outgoing file; Attentive takes at most 500,000."""
+    oversize: Literal["hold", "split"] = "hold"
+    """What to do with a list of more than `max_rows` rows: ask, or send it as several files of one date. Nobody has
+    published what Attentive makes of several files of a segment: set `split` only when White Glove has said that
+    together they are one list."""
     same_day: Literal["hold", "send", "supersede"] = "hold"
     """What to do with a second, different list of a segment on one date: ask, send both in order, or replace the first
     while it is unsent."""
@@ -63,6 +70,10 @@ class GuardPolicy(Settings):
         if self.warn_growth > self.max_growth:
             raise ValueError("warn_growth is above max_growth, so that nothing would ever be warned of")
         return self
+
+    def splits(self, rows: int) -> bool:
+        """Say whether a list of so many rows goes out as several files (rule D13)."""
+        return self.oversize == "split" and rows > self.max_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +164,14 @@ def _empty(draft: Draft, history: History) -> Hold | None:
 
 
 def _oversize(draft: Draft, policy: GuardPolicy) -> Hold | None:
-    if draft.counts.rows_out <= policy.max_rows:
+    if policy.oversize == "split" or draft.counts.rows_out <= policy.max_rows:
         return None
     return Hold(
         HoldReason.OVERSIZE,
         f"{draft.counts.rows_out:,} rows, limit {policy.max_rows:,}",
-        "Attentive takes at most 500,000 rows in a file. Split the segment in Amperity, then `relay discard` this one.",
+        f"Attentive takes at most {MOST_ROWS:,} rows in a file. Split the segment in Amperity, then `relay discard` "
+        "this one. Or ask White Glove whether several files of one date make one list: if so, set "
+        'oversize = "split" under [guards] in the route, then `relay release` this one.',
     )
 
 

@@ -80,6 +80,7 @@ class Event(StrEnum):
     REPORT_FAILED = "report.failed"
     RETENTION_SWEPT = "retention.swept"
     SEGMENT_DISAPPEARED = "segment.disappeared"
+    SLICE_SENT = "slice.sent"
     UPSTREAM_SUSPENDED = "upstream.suspended"
     UPSTREAM_RESUMED = "upstream.resumed"
     UPSTREAM_HOST_KEY_OFFERED = "upstream.host_key_offered"
@@ -141,6 +142,9 @@ FIELDS: Final[dict[str, str]] = {
     "session": "the landing zone's session",
     "sha256": "SHA-256 of the content",
     "since": "since when it has waited",
+    "slice": "which of the files that the list goes out as, from 1",
+    "slices": "how many files the list goes out as, where several; the numbers in their names follow the first",
+    "slices_sent": "how many of those files the upstream has",
     "source": "the network that counts as one source of connections, such as 203.0.113.7/32",
     "state": "the state reached",
     "suspect": "rows whose number does not exist",
@@ -257,13 +261,13 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "info",
         "a list has its name and waits its turn",
         _DELIVERY + " remote_name bytes sha256 " + _ROWS,
-        optional="previous_rows kept lost gained",
+        optional="slices previous_rows kept lost gained",
     ),
     Event.DELIVERY_HELD: _entry(
         "error",
         "a list waits for a person; the list last sent stays live",
         _DELIVERY + " reason detail hint " + _ROWS,
-        optional="previous_rows kept lost gained remote_name operator",
+        optional="previous_rows kept lost gained remote_name operator slices slices_sent",
     ),
     Event.DELIVERY_GROWN: _entry(
         "warning",
@@ -277,41 +281,53 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         optional="discard_at",
     ),
     Event.DELIVERY_RELEASED: _entry(
-        "info", "a person released a held list", _DELIVERY + " operator remote_name", "reason"
+        "info", "a person released a held list", _DELIVERY + " operator remote_name", "reason slices slices_sent"
     ),
-    Event.DELIVERY_SENDING: _entry("info", "the upload of a list begins", _DELIVERY + " remote_name attempt"),
+    Event.DELIVERY_SENDING: _entry(
+        "info", "the upload of a list begins", _DELIVERY + " remote_name attempt", "slices slices_sent"
+    ),
     Event.DELIVERY_SENT: _entry(
         "info",
         "the upstream has the list under its final name",
         _DELIVERY + " remote_name attempt bytes sha256 rows_out verified publish delays",
-        optional="previous_rows kept lost gained",
+        optional="slices previous_rows kept lost gained",
     ),
     Event.DELIVERY_DEFERRED: _entry(
         "warning",
         "an attempt failed; there will be another",
         _DELIVERY + " remote_name attempt reason detail hint due_at",
+        optional="slices slices_sent",
     ),
     Event.DELIVERY_RECOVERED: _entry(
         "warning",
         "an attempt was cut off by the end of its process; it is made again",
         _DELIVERY + " remote_name attempt due_at",
+        optional="slices slices_sent",
     ),
     Event.DELIVERY_FAILED: _entry(
         "error",
         "the upstream refused this list for good",
         _DELIVERY + " remote_name attempt reason detail hint",
+        optional="slices slices_sent",
     ),
     Event.DELIVERY_REQUEUED: _entry(
-        "info", "a person has a failed list tried again", _DELIVERY + " operator remote_name", "reason"
+        "info",
+        "a person has a failed list tried again",
+        _DELIVERY + " operator remote_name",
+        "reason slices slices_sent",
     ),
     Event.DELIVERY_RESTORED: _entry(
         "info", "a person has an earlier list sent again", _DELIVERY + " operator remote_name other", "reason"
     ),
-    Event.DELIVERY_SUPERSEDED: _entry("info", "a newer list of the segment took its place", _DELIVERY + " other"),
+    Event.DELIVERY_SUPERSEDED: _entry(
+        "info", "a newer list of the segment took its place", _DELIVERY + " other", "slices slices_sent"
+    ),
     Event.DELIVERY_DUPLICATED: _entry(
         "info", "the same list is already there for this date; nothing is sent", _DELIVERY + " other list_date"
     ),
-    Event.DELIVERY_DISCARDED: _entry("info", "a person discarded a list", _DELIVERY + " operator", "reason"),
+    Event.DELIVERY_DISCARDED: _entry(
+        "info", "a person discarded a list", _DELIVERY + " operator", "reason slices slices_sent"
+    ),
     Event.FRESHNESS_OK: _entry(
         "info",
         "what was expected by now has gone out; once per date, of a route and of each segment expected, and again as "
@@ -338,6 +354,11 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "warning",
         "an export came without a segment that came with its others the last time; that segment's list stays as it is",
         _EXPORT + " segment other",
+    ),
+    Event.SLICE_SENT: _entry(
+        "info",
+        "the upstream has one of the files that the list goes out as, under its final name; the next follows",
+        _DELIVERY + " remote_name attempt bytes verified publish slice slices",
     ),
     Event.UPSTREAM_SUSPENDED: _entry(
         "error", "nothing is sent to an upstream until it is well again", "seq upstream reason detail hint due_at state"

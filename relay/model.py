@@ -4,7 +4,7 @@ Everything here is a value. Instants end in `_at` and are aware UTC, sizes are b
 None of these types has a field that could carry a phone number or an address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -317,12 +317,41 @@ Verdict = Queue | Hold | Duplicate | Overtaken | Skip
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """The rows of a list that one of several files is to carry: where their bytes lie in it, and what they must be."""
+
+    rows: int
+    offset: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of the several files that a list goes out as: the `number`-th, from 1, under a name of its own (rule D13).
+
+    `first_attempt` is the delivery's attempt in which it was begun, None before; `sent_at` is None until the upstream
+    has it under its final name.
+    """
+
+    number: int
+    remote_name: str
+    rows: int
+    offset: int
+    size: int
+    sha256: str
+    first_attempt: int | None = None
+    sent_at: datetime | None = None
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """What holds for every list of an accepted export.
 
     `list_date` is today in the route's time zone. From `stale_at` on an unsent list is held (rule G8). `delays` are
     the seconds spent so far, by stage. `comparisons` has, by ordinal, the lists that could be compared with
-    the one last sent of their segment.
+    the one last sent of their segment, `cuts` those that go out as several files if they go out at once (rule D13).
     """
 
     settings_digest: str
@@ -333,6 +362,7 @@ class Acceptance:
     stale_at: datetime
     delays: dict[str, float]
     comparisons: Mapping[int, Comparison] = field(default_factory=dict)
+    cuts: Mapping[int, Sequence[Cut]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +376,9 @@ class Delivery:
     `planned_on` is the date of planning in the route's time zone. From `stale_at` on, a delivery that is still unsent
     is held (rule G8); a person's release moves it. `unanswered` is the name at the upstream under which an attempt may
     have left the list although a request of its got no answer (rules U8 and U9).
+
+    `files` is how many files the list goes out as, of which the upstream has the first `files_sent` (rule D13); where
+    there are several, `remote_name` is the first one's, and the numbers in the others' names follow.
     """
 
     id: str
@@ -365,6 +398,8 @@ class Delivery:
     stale_at: datetime
     remote_name: str | None = None
     remote_date: date | None = None
+    files: int = 1
+    files_sent: int = 0
     queued_at: datetime | None = None
     sent_at: datetime | None = None
     due_at: datetime | None = None
@@ -384,6 +419,11 @@ class Delivery:
     def list_date(self) -> date:
         """The date that this list counts for: the one in its name, or the day of planning while it has none."""
         return self.remote_date or self.planned_on
+
+    @property
+    def is_partly_sent(self) -> bool:
+        """Whether the upstream has some of its files and not all of them (rule D14)."""
+        return 0 < self.files_sent < self.files
 
 
 @dataclass(frozen=True, slots=True)

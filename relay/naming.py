@@ -25,6 +25,12 @@ def remote_name(client_domain: str, day: date, number: int) -> str:
     return f"{client_domain}_subscriber_segment_{day:%Y%m%d}_{number}.csv"
 
 
+def names_in_a_row(first: str, count: int) -> list[str]:
+    """Return the names of a list that goes out as `count` files, given the first one's (rule D13)."""
+    stem, _, number = first.removesuffix(".csv").rpartition("_")
+    return [f"{stem}_{int(number) + more}.csv" for more in range(count)]
+
+
 def temporary_name(remote_name: str, delivery_id: str, attempt: int) -> str:
     """Return the name under which an attempt, from 1, writes a list before it gets `remote_name` (rule U1).
 

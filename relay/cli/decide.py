@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from relay.cli.context import config_option, show_error
+from relay.cli.deliveries import how_far, outgoing
 from relay.cli.state import changed_state, unknown_id
-from relay.model import Decision, Delivery, DeliveryState, Export, ExportState, RelayError
+from relay.model import Cut, Decision, Delivery, DeliveryState, Export, ExportState, RelayError
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings
@@ -66,12 +67,13 @@ def release(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | 
       relay release sirendenim-20261123T062155Z-9c1e2a.1 --reason "the segment really is that small now"
 
     Each replaces its segment's list at Attentive. One that was never queued gets its name now, with today's date in
-    the route's time zone.
+    the route's time zone; one of more rows than a file takes goes out as several, if the route says oversize = "split".
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
 
     def verb(store: "Store", loaded: "Config", it: str, decision: Decision) -> Delivery | Export:
         route, now = _route_of(store, loaded, it), _now()
-        return store.release(it, decision, now.astimezone(route.timezone).date(), now + route.stale_after, now)
+        day, cuts = now.astimezone(route.timezone).date(), _cuts(store, loaded, it, route)
+        return store.release(it, decision, day, now + route.stale_after, now, cuts=cuts)
 
     ctx.exit(_decide(config, ids, reason, verb))
 
@@ -137,11 +139,28 @@ def _decide(config: Path, ids: Sequence[str], reason: str | None, verb: Verb) ->
     return status
 
 
+def _cuts(store: "Store", loaded: "Config", it: str, route: "RouteSettings") -> "Sequence[Cut]":
+    """Say how a list is cut that is about to be released as several files (rule D13)."""
+    from relay.spool import Spool, cut
+
+    delivery = store.delivery(it)
+    if delivery is None or delivery.remote_name or not route.guards.splits(delivery.counts.rows_out):
+        return ()
+    draft = Spool(loaded.state_dir).draft(delivery)
+    if not draft.exists():
+        raise RelayError(
+            f"{draft} is gone, so there is nothing to send", hint="`relay discard` it, and have it exported again."
+        )
+    return cut(draft, route.guards.max_rows)
+
+
 def _became(it: Delivery | Export) -> str:
     """Say what a decision led to."""
     match it:
         case Delivery(state=DeliveryState.QUEUED):
-            return f"is queued as {it.remote_name}; the running service sends it within seconds"
+            return f"is queued as {outgoing(it)}; the running service sends it within seconds"
+        case Delivery(is_partly_sent=True):
+            return f"is {it.state}; {how_far(it)}"
         case Delivery(state=DeliveryState.DUPLICATED):
             return "is a duplicate: the same list is already there for its date, so nothing is sent"
         case Export(state=ExportState.GATHERING):

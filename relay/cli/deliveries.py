@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -15,6 +16,18 @@ from relay.cli.pasting import decisions_due
 from relay.cli.state import read_state
 from relay.cli.tables import print_json
 from relay.model import Delivery, DeliveryState
+from relay.naming import names_in_a_row
+
+_ON_THE_WAY: Final = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
+
+_RESTORE: Final = "`relay restore` sends the segment's last whole list again."
+_COMPLETED: Final = {
+    DeliveryState.HELD: f"`relay release` sends the others; {_RESTORE}",
+    DeliveryState.FAILED: f"`relay requeue` sends the others; {_RESTORE}",
+    DeliveryState.SUPERSEDED: "The newer list replaces it.",
+    DeliveryState.DISCARDED: _RESTORE,
+}
+"""What makes a segment whole again of which only some files were sent."""
 
 
 @click.command()
@@ -53,7 +66,7 @@ def print_deliveries(found: Sequence[Delivery], config: Path, *, indent: int = 0
         [
             ListedRow(
                 (it.id, it.state, it.counts.rows_out, moment(it.sent_at or it.queued_at or it.planned_at), it.segment),
-                remarks=[words for words in (it.remote_name, why_it_waits(it)) if words],
+                remarks=[words for words in (outgoing(it), why_it_waits(it), how_far(it)) if words],
                 commands=decisions_due(it, config),
             )
             for it in found
@@ -69,3 +82,20 @@ def why_it_waits(delivery: Delivery) -> str:
     if delivery.state is DeliveryState.DEFERRED:
         why += f"; tried {delivery.attempts}×, again at {moment(delivery.due_at)}"
     return why
+
+
+def outgoing(delivery: Delivery) -> str | None:
+    """Name the file that a list goes out as, or the first and the last of several."""
+    if delivery.remote_name is None or delivery.files == 1:
+        return delivery.remote_name
+    return f"{delivery.remote_name} to {names_in_a_row(delivery.remote_name, delivery.files)[-1]}"
+
+
+def how_far(delivery: Delivery) -> str:
+    """Say how many of a list's files the upstream has, and what that means where no more of them follow by itself."""
+    if delivery.files == 1 or delivery.state is DeliveryState.SENT:
+        return ""
+    words = f"{delivery.files_sent} of its {delivery.files} files are at the upstream"
+    if not delivery.is_partly_sent or delivery.state in _ON_THE_WAY:
+        return words
+    return f"{words}, so that the segment there may be incomplete. {_COMPLETED[delivery.state]}"

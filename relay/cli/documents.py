@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from relay.model import Arrival, Delivery, Export, Transition
+from relay.model import Arrival, Delivery, Export, Slice, Transition
 
 Document = dict[str, object]
 
@@ -49,6 +49,8 @@ def delivery_document(delivery: Delivery) -> Document:
         "state": delivery.state.value,
         "list_date": delivery.list_date.isoformat(),
         "remote_name": delivery.remote_name,
+        "slices": delivery.files,
+        "slices_sent": delivery.files_sent,
         "counts": asdict(delivery.counts),
         "previous_rows": delivery.previous_rows,
         "kept": delivery.kept,
@@ -67,6 +69,19 @@ def delivery_document(delivery: Delivery) -> Document:
         "reason": delivery.reason,
         "detail": delivery.detail,
         "hint": delivery.hint,
+    }
+
+
+def slice_document(it: Slice) -> Document:
+    """One of the several files that a list goes out as."""
+    return {
+        "number": it.number,
+        "remote_name": it.remote_name,
+        "rows": it.rows,
+        "bytes": it.size,
+        "sha256": it.sha256,
+        "sent_at": instant(it.sent_at),
+        "verified": it.verified,
     }
 
 

@@ -7,12 +7,13 @@ from typing import Final
 
 import click
 
-from relay.cli.deliveries import print_deliveries, why_it_waits
+from relay.cli.deliveries import how_far, outgoing, print_deliveries, why_it_waits
 from relay.cli.documents import (
     Document,
     arrival_document,
     delivery_document,
     export_document,
+    slice_document,
     transition_document,
 )
 from relay.cli.exports import export_remarks
@@ -22,7 +23,7 @@ from relay.cli.pasting import ways_out
 from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.tables import as_text
 from relay.log import Event
-from relay.model import Arrival, ArrivalState, Delivery, Export, Report, SegmentCounts, Transition
+from relay.model import Arrival, ArrivalState, Delivery, Export, Report, SegmentCounts, Slice, Transition
 from relay.naming import natural_order
 
 _FILES_NAMED: Final = 6
@@ -78,10 +79,11 @@ class ExportDossier:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDossier:
-    """A delivery and its history; `file` is its list."""
+    """A delivery and its history; `file` is its list, `slices` are the files that it goes out as where several."""
 
     delivery: Delivery
     file: Path
+    slices: Sequence[Slice]
     history: Sequence[Transition]
 
     def document(self) -> Document:
@@ -90,6 +92,7 @@ class DeliveryDossier:
             "kind": "delivery",
             **delivery_document(self.delivery),
             "files": [str(self.file)] if self.file.exists() else [],
+            "outgoing": [slice_document(it) for it in self.slices],
             "history": [transition_document(transition) for transition in self.history],
         }
 
@@ -101,7 +104,7 @@ class DeliveryDossier:
             ("state", it.state),
             ("segment", it.segment),
             ("route", f"{it.route}, to {it.upstream} as {it.client_domain}"),
-            ("remote name", it.remote_name),
+            ("remote name", outgoing(it)),
             ("for the date", it.list_date),
             *_count_facts(it.counts),
             ("change", change(it.counts.rows_out, it.previous_rows)),
@@ -112,8 +115,21 @@ class DeliveryDossier:
             ("sent", it.sent_at and f"{moment(it.sent_at)} UTC, {_seen(it)}"),
             ("file", self.file if self.file.exists() else None),
         )
-        _print_remarks([words for words in (why_it_waits(it), it.hint) if words], ways_out(it, config))
+        remarks = [words for words in (why_it_waits(it), it.hint, how_far(it)) if words]
+        _print_remarks(remarks, ways_out(it, config))
+        if self.slices:
+            _print_slices(self.slices)
         _print_history(self.history)
+
+
+def _print_slices(slices: Sequence[Slice]) -> None:
+    print_heading("Files")
+    print_listing(
+        ["file", "rows", "size", "sent (UTC)", "remote name"],
+        [ListedRow((it.number, it.rows, size(it.size), moment(it.sent_at), it.remote_name)) for it in slices],
+        right=["file", "rows", "size"],
+        indent=2,
+    )
 
 
 def _people(delivery: Delivery) -> str | None:
@@ -203,6 +219,7 @@ def _circumstances(transition: Transition) -> str:
     told = (
         ("by {operator}", "operator"),
         ("attempt {attempt}", "attempt"),
+        ("file {slice} of {slices}", "slice"),
         ("{remote_name}", "remote_name"),
         ("see {other}", "other"),
     )

@@ -1,6 +1,7 @@
 """`relay preview`: what would become of a file, or of several as one export, without sending or keeping anything."""
 
 import csv
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class Judged:
     last_sent_rows: int | None
     overlap: Overlap | None
     verdict: Verdict
+    files: int
 
     @property
     def word(self) -> str:
@@ -138,8 +140,14 @@ def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Pa
         for draft in report.drafts:
             history = history_of(draft)
             verdict = plan(draft, report, history, now, day, settings.guards)
-            judged.append(Judged(draft, history.last_sent_rows, history.overlap, verdict))
+            judged.append(Judged(draft, history.last_sent_rows, history.overlap, verdict, _files(draft, settings)))
     return judged
+
+
+def _files(draft: Draft, settings: "RouteSettings") -> int:
+    """Say how many files a list goes out as (rule D13)."""
+    rows = draft.counts.rows_out
+    return math.ceil(rows / settings.guards.max_rows) if settings.guards.splits(rows) else 1
 
 
 @contextmanager
@@ -198,7 +206,7 @@ def _print(report: Report, judged: Sequence[Judged], first_rejects: list[dict[st
     )
     print_listing(
         ["segment", "verdict", "rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
-        [ListedRow(_cells(it), remarks=_remarks(it.verdict)) for it in judged],
+        [ListedRow(_cells(it), remarks=[*_split(it), *_remarks(it.verdict)]) for it in judged],
         right=["rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
     )
     print_rejects(report)
@@ -227,6 +235,12 @@ def _cells(judged: Judged) -> tuple[object, ...]:
     )
 
 
+def _split(judged: Judged) -> list[str]:
+    if judged.files == 1:
+        return []
+    return [f'goes out as {judged.files} files of the same date (oversize = "split"), each with its own number']
+
+
 def _remarks(verdict: Verdict) -> list[str]:
     match verdict:
         case Hold(reason, detail, hint):
@@ -250,6 +264,7 @@ def _document(report: Report, judged: Sequence[Judged], first_rejects: list[dict
             {
                 "segment": it.draft.segment,
                 "verdict": it.word,
+                "slices": it.files,
                 "counts": asdict(it.draft.counts),
                 "last_sent_rows": it.last_sent_rows,
                 "overlap": it.overlap and asdict(it.overlap),

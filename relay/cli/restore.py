@@ -8,6 +8,7 @@ import click
 
 from relay.cli.context import config_option
 from relay.cli.decide import operator
+from relay.cli.deliveries import outgoing
 from relay.cli.figures import moment, rows
 from relay.cli.state import changed_state
 from relay.model import Decision, Delivery, RelayError
@@ -35,6 +36,7 @@ def restore(
       relay restore --route sirendenim --segment VIP --reason "today's query was wrong"
 
     No guard judges it. It takes the place of whatever waits of its segment, and the next export is compared with it.
+    Where only some files of the newest list were sent, the list meant is the last one that was sent whole.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
     from relay.spool import Spool
@@ -47,7 +49,8 @@ def restore(
     settings, spool, now = loaded.routes[route], Spool(loaded.state_dir), datetime.now(UTC)
     with changed_state(loaded) as store:
         sent = store.sent_lists(settings.upstream, settings.client_domain, segment)
-        source = _chosen(sent, segment, delivery)
+        partly = store.partly_sent(settings.upstream, settings.client_domain, segment)
+        source = _chosen(sent, segment, delivery, partly)
         _refuse_if_old(source, settings, now, even_if_old=even_if_old)
         _refuse_if_damaged(source, spool.draft(source))
         restored = store.restore(
@@ -59,13 +62,16 @@ def restore(
             keep=spool.link_draft,
         )
     click.echo(
-        f"{restored.id} is queued as {restored.remote_name}: {rows(source.counts.rows_out)}, sent before at "
+        f"{restored.id} is queued as {outgoing(restored)}: {rows(source.counts.rows_out)}, sent before at "
         f"{moment(source.sent_at)} UTC; the running service sends it within seconds"
     )
 
 
-def _chosen(sent: "Sequence[Delivery]", segment: str, delivery: str | None) -> Delivery:
-    """Return the list that is meant: the one named, or the one before the last sent."""
+def _chosen(sent: "Sequence[Delivery]", segment: str, delivery: str | None, partly: Delivery | None) -> Delivery:
+    """Return the list that is meant: the one named, or the one before the last sent.
+
+    Where of the newest only some files were sent, that is the last whole one (rule D14).
+    """
     if not sent:
         raise RelayError(
             f"no list of the segment “{segment}” was ever sent", hint="`relay status` has the segments' names."
@@ -77,6 +83,8 @@ def _chosen(sent: "Sequence[Delivery]", segment: str, delivery: str | None) -> D
                 f"{delivery} is no list of “{segment}” that was sent", hint=f"Those that were: {_some(sent)}."
             )
         return found
+    if partly is not None:
+        return sent[0]
     if len(sent) == 1:
         raise RelayError(
             f"{sent[0].id} is the only list of “{segment}” that was sent; there is none before it",

@@ -52,5 +52,5 @@ def _dossier(it: str, store: "Store", spool: "Spool") -> ExportDossier | Deliver
             history=history,
         )
     if (delivery := store.delivery(it)) is not None:
-        return DeliveryDossier(delivery, file=spool.draft(delivery), history=history)
+        return DeliveryDossier(delivery, file=spool.draft(delivery), slices=store.slices(it), history=history)
     raise unknown_id(it, store)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from relay.cli.context import config_option
-from relay.cli.deliveries import why_it_waits
+from relay.cli.deliveries import how_far, outgoing, why_it_waits
 from relay.cli.documents import Document, arrival_document, delivery_document, export_document, instant
 from relay.cli.exports import print_exports
 from relay.cli.figures import change, moment, rows, size
@@ -157,7 +157,7 @@ def _listed(standing: SegmentStanding, config: Path) -> ListedRow:
 
 def _short_name(delivery: Delivery) -> str:
     """The remote name without the part that all names of a client domain have in common."""
-    return (delivery.remote_name or "").replace(f"{delivery.client_domain}_subscriber_segment", "…")
+    return (outgoing(delivery) or "").replace(f"{delivery.client_domain}_subscriber_segment", "…")
 
 
 def _waits(delivery: Delivery) -> Iterator[str]:
@@ -165,6 +165,8 @@ def _waits(delivery: Delivery) -> Iterator[str]:
     yield f"{delivery.id}, {rows(delivery.counts.rows_out)}, {delivery.state}"
     if why := why_it_waits(delivery):
         yield why
+    if words := how_far(delivery):
+        yield words
     if delivery.state is DeliveryState.FAILED and delivery.hint:
         yield delivery.hint
 

@@ -13,13 +13,13 @@ from typing import Final
 from relay.config import RouteSettings
 from relay.guards import History
 from relay.intake.plan import plan
-from relay.model import Acceptance, Arrival, Comparison, Draft, Export, Report, Verdict
+from relay.model import Acceptance, Arrival, Comparison, Cut, Draft, Export, Report, Verdict
 from relay.naming import source_name
 from relay.rewrite.child import RewriteCrashed, compare_in_child, rewrite_in_child
 from relay.rewrite.files import SourceFile
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource
-from relay.spool import Spool
+from relay.spool import Spool, cut
 from relay.store import ComparisonOutdatedError, Store
 
 MOST_CRASHES: Final = 3
@@ -99,6 +99,7 @@ class Acceptor:
             landed_at=landed_at,
             stale_at=landed_at + route.stale_after,
             delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
+            cuts=await asyncio.to_thread(self._cuts, export, route, report),
         )
 
         def judge(draft: Draft, history: History) -> Verdict:
@@ -111,6 +112,14 @@ class Acceptor:
             with suppress(ComparisonOutdatedError):
                 await asyncio.to_thread(self._store.accept, export.id, report, compared, judge, self._now())
                 return
+
+    def _cuts(self, export: Export, route: RouteSettings, report: Report) -> dict[int, tuple[Cut, ...]]:
+        """Say how the lists are cut that are to go out as several files (rule D13)."""
+        return {
+            draft.ordinal: cut(self._spool.draft_of(route.name, export.id, draft.ordinal), route.guards.max_rows)
+            for draft in report.drafts
+            if route.guards.splits(draft.counts.rows_out)
+        }
 
     async def _compare(self, export: Export, route: RouteSettings, report: Report) -> dict[int, Comparison]:
         """Compare each list with the one last sent of its segment, as far as that is still there (rule G12)."""

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol
 
 from relay.config import UpstreamSettings
 from relay.lifecycle import retry_delay
-from relay.model import Delivery, Receipt
+from relay.model import Delivery, Receipt, Slice
 from relay.naming import temporary_name
 from relay.outbox.health import Health
 from relay.outbox.patience import Patience
@@ -112,30 +112,51 @@ class Sender:
         """Send one list, record what came of it, and return the next to send in this session, if there is one."""
         claimed_at = self._shared.now()
         try:
-            async with self._shared.patience.bound():
-                receipt = await self._publish(delivery)
+            receipt = await self._publish_all(delivery)
         except TimeoutError:
-            await self._lay_down(delivery)
+            await self._lay_down(self._in_hand or delivery)
             return None
         except UpstreamError as error:
-            await self._set_back(delivery, error)
+            await self._set_back(self._in_hand or delivery, error)
             return None
-        return await self._record(delivery, receipt, claimed_at)
+        return None if receipt is None else await self._record(delivery, receipt, claimed_at)
 
-    async def _publish(self, delivery: Delivery) -> Receipt:
-        """Publish a list over the session that there is, or a fresh one where that has ended meanwhile."""
-        upload = self._upload(delivery)
-        note_direct = partial(asyncio.to_thread, self._shared.store.begin_directly, delivery.id, self._shared.now())
-        while True:
-            session = self._session or await self._log_in()
-            try:
-                receipt = await session.publish(upload, note_direct)
-            except StaleSessionError:
-                await self._connections.aclose()
-                self._session = None
-            else:
-                self._employer.notice(session)
-                return receipt
+    async def _publish_all(self, delivery: Delivery) -> Receipt | None:
+        """Publish every file of a list that the upstream does not have yet, in order (rule D13).
+
+        Returns:
+            The receipt of the last one; None where somebody else has taken the list over meanwhile.
+        """
+        if delivery.files == 1:
+            return await self._publish(delivery, self._upload(delivery))
+        connect = transfer = timedelta()
+        slices = await asyncio.to_thread(self._shared.store.slices, delivery.id)
+        for it in slices[delivery.files_sent : -1]:
+            receipt = await self._publish(delivery, self._upload_of(delivery, it))
+            connect, transfer = connect + receipt.connect, transfer + receipt.transfer
+            now = self._shared.now()
+            moved = await asyncio.to_thread(self._shared.store.slice_sent, delivery.id, receipt, delivery.attempts, now)
+            if moved is None:
+                return None
+            self._in_hand = delivery = moved
+        receipt = await self._publish(delivery, self._upload_of(delivery, slices[-1]))
+        return replace(receipt, connect=connect + receipt.connect, transfer=transfer + receipt.transfer)
+
+    async def _publish(self, delivery: Delivery, upload: Upload) -> Receipt:
+        """Publish a file over the session that there is, or a fresh one where that has ended meanwhile."""
+        begin_directly = partial(self._shared.store.begin_directly, delivery.id, upload.remote_name)
+        note_direct = partial(asyncio.to_thread, begin_directly, self._shared.now())
+        async with self._shared.patience.bound():
+            while True:
+                session = self._session or await self._log_in()
+                try:
+                    receipt = await session.publish(upload, note_direct)
+                except StaleSessionError:
+                    await self._connections.aclose()
+                    self._session = None
+                else:
+                    self._employer.notice(session)
+                    return receipt
 
     async def _log_in(self) -> Session:
         session = self._session = await self._connections.enter_async_context(connect(self._settings))
@@ -151,6 +172,21 @@ class Sender:
             remote_name=delivery.remote_name,
             temporary_name=name(delivery.attempts),
             earlier_name=name(delivery.attempts - 1) if delivery.attempts > 1 else None,
+            unanswered=delivery.unanswered,
+        )
+
+    def _upload_of(self, delivery: Delivery, it: Slice) -> Upload:
+        """Return the upload of one of several files: the first that the upstream does not have.
+
+        What an earlier attempt has left is that file's only if it was begun before; `unanswered` is never another's.
+        """
+        name = partial(temporary_name, it.remote_name, delivery.id)
+        was_begun = it.first_attempt is not None and it.first_attempt < delivery.attempts
+        return Upload(
+            draft=Draft(self._shared.spool.draft(delivery), it.size, it.sha256, it.offset),
+            remote_name=it.remote_name,
+            temporary_name=name(delivery.attempts),
+            earlier_name=name(delivery.attempts - 1) if was_begun else None,
             unanswered=delivery.unanswered,
         )
 

@@ -22,10 +22,11 @@ from typing import Final
 
 from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name, source_name
+from relay.spool.cutting import cut
 from relay.spool.disk import hash_file, is_locked, make_directory, mounts_below, open_lock, remove, sync
 from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, read, take_out_of_view
 
-__all__ = ["LandedFile", "Spool", "VanishedError", "hash_file"]
+__all__ = ["LandedFile", "Spool", "VanishedError", "cut", "hash_file"]
 
 ABORTED_UPLOADS_KEPT: Final = timedelta(hours=24)
 """How long an upload that ended without being complete is kept (rule R3)."""

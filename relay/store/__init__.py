@@ -24,6 +24,7 @@ from relay.store.reminders import ReminderVerbs
 from relay.store.restoring import RestoringVerbs
 from relay.store.retention import RetentionVerbs
 from relay.store.sending import SendingVerbs
+from relay.store.slices import SliceVerbs
 from relay.store.suspensions import SuspensionVerbs
 from relay.store.upstreams import UpstreamVerbs
 
@@ -39,6 +40,7 @@ class Store(
     GatheringVerbs,
     ExportVerbs,
     SendingVerbs,
+    SliceVerbs,
     DecisionVerbs,
     RestoringVerbs,
     RetentionVerbs,

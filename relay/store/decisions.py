@@ -1,14 +1,18 @@
 """Verbs of the operator: hold, release, discard, requeue."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
+from relay.guards import MOST_ROWS
 from relay.lifecycle import DELIVERY, EXPORT, DeliveryEvent, ExportEvent
-from relay.model import Decision, Delivery, DeliveryState, Export, ExportState, HoldReason, RelayError
+from relay.model import Cut, Decision, Delivery, DeliveryState, Export, ExportState, HoldReason, RelayError
 from relay.store.gathering import INCOMPLETE, claim_all_gathered
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery, move_export
-from relay.store.segments import give_name, newer_in_line, same_list_in_line, supersede_older
+from relay.store.segments import give_names, newer_in_line, same_list_in_line, supersede_older
+from relay.store.slices import bear_slices
 from relay.store.verbs import Verbs, find_delivery, find_export, unknown
 
 _COMMANDS: Final = {
@@ -44,7 +48,14 @@ class DecisionVerbs(Verbs):
             )
 
     def release(
-        self, delivery_id: str, decision: Decision, remote_date: date, stale_at: datetime, now: datetime
+        self,
+        delivery_id: str,
+        decision: Decision,
+        remote_date: date,
+        stale_at: datetime,
+        now: datetime,
+        *,
+        cuts: Sequence[Cut] = (),
     ) -> Delivery:
         """Release a held list: it enters `queued` with a name, or is recorded as a duplicate (rule D10).
 
@@ -54,10 +65,12 @@ class DecisionVerbs(Verbs):
             remote_date: today in the route's time zone, for the name; a list that has a name keeps it (rule D1).
             stale_at: when it is to be held again if it is still unsent (rule G8).
             now: the instant of the decision.
+            cuts: how it is to be cut where it is to go out as several files (rule D13); what has its names already
+                keeps them.
 
         Raises:
-            RelayError: there is no such delivery, its state does not allow it, it has no rows, or a newer list of its
-                segment is on its way or sent.
+            RelayError: there is no such delivery, its state does not allow it, it has no rows or more than one file
+                takes, or a newer list of its segment is on its way or sent.
         """
         with self._database.transaction(now) as transaction:
             delivery = _delivery(transaction, delivery_id, DeliveryEvent.RELEASED)
@@ -67,7 +80,8 @@ class DecisionVerbs(Verbs):
                 facts: dict[str, object] = {"other": twin.id, "list_date": day}
                 return move_delivery(transaction, delivery, DeliveryEvent.DUPLICATED, facts=facts)
             _refuse_if_overtaken(transaction, delivery)
-            return _release(transaction, delivery, decision, day, stale_at)
+            _refuse_if_too_long(delivery, cuts)
+            return _release(transaction, delivery, decision, day, stale_at, cuts)
 
     def discard(self, subject_id: str, decision: Decision, now: datetime) -> Delivery | Export:
         """Discard a list that waits, a quarantined export, or one that waits for files.
@@ -119,15 +133,24 @@ class DecisionVerbs(Verbs):
 
 
 def _release(
-    transaction: Transaction, delivery: Delivery, decision: Decision, day: date, stale_at: datetime
+    transaction: Transaction,
+    delivery: Delivery,
+    decision: Decision,
+    day: date,
+    stale_at: datetime,
+    cuts: Sequence[Cut],
 ) -> Delivery:
-    name = delivery.remote_name or give_name(transaction, delivery.upstream, delivery.client_domain, day)
+    if delivery.remote_name is None:
+        names = give_names(transaction, delivery.upstream, delivery.client_domain, day, len(cuts) or 1)
+        bear_slices(transaction, delivery, cuts, names)
+        delivery = replace(delivery, remote_name=names[0], files=len(names))
     released = move_delivery(
         transaction,
         delivery,
         DeliveryEvent.RELEASED,
         facts=_said(decision),
-        remote_name=name,
+        remote_name=delivery.remote_name,
+        files=delivery.files,
         remote_date=day,
         queued_at=transaction.now,
         due_at=transaction.now,
@@ -217,6 +240,16 @@ def _refuse_without_rows(delivery: Delivery) -> None:
         raise RelayError(
             f"{delivery.id} has no row left, and a file without rows cannot empty a segment",
             hint="Correct the export and have it sent again, then `relay discard` this one.",
+        )
+
+
+def _refuse_if_too_long(delivery: Delivery, cuts: Sequence[Cut]) -> None:
+    """See that no file gets more rows than Attentive takes (rule A8)."""
+    if delivery.remote_name is None and not cuts and delivery.counts.rows_out > MOST_ROWS:
+        raise RelayError(
+            f"{delivery.id} has {delivery.counts.rows_out:,} rows, and Attentive takes at most {MOST_ROWS:,} in a file",
+            hint="Split the segment in Amperity, then `relay discard` this one. Or ask White Glove whether several "
+            'files of one date make one list: if so, set oversize = "split" under [guards], and release it again.',
         )
 
 

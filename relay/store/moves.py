@@ -196,6 +196,8 @@ def facts_of_delivery(delivery: Delivery) -> dict[str, object]:
         "bytes": delivery.size,
         "sha256": delivery.sha256,
         "list_date": delivery.list_date,
+        "slices": delivery.files if delivery.files > 1 else None,
+        "slices_sent": delivery.files_sent if delivery.files > 1 else None,
         "previous_rows": delivery.previous_rows,
         "kept": delivery.kept,
         "lost": delivery.lost,

@@ -1,6 +1,6 @@
 """An accepted export becomes deliveries: each verdict acted on, in the transaction that accepts the export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -11,6 +11,7 @@ from relay.lifecycle import ExportEvent
 from relay.log import Event
 from relay.model import (
     Acceptance,
+    Cut,
     Delivery,
     DeliveryState,
     Draft,
@@ -28,7 +29,8 @@ from relay.naming import delivery_id
 from relay.rewrite.report import dump_report
 from relay.store.journal import Transaction
 from relay.store.moves import bear_delivery, facts_of_delivery, facts_of_export, move_export
-from relay.store.segments import came_before, give_name, history_of, supersede_older
+from relay.store.segments import came_before, give_names, history_of, supersede_older
+from relay.store.slices import bear_slices
 
 
 class ComparisonOutdatedError(Exception):
@@ -93,7 +95,8 @@ def _plan_draft(
     new = partial(_new_delivery, export, draft, acceptance, history, transaction.now)
     match plan(draft, history):
         case Queue(replace_same_day, growth):
-            return _queue(transaction, new, acceptance, replaces_same_day=replace_same_day, growth=growth)
+            cuts = acceptance.cuts.get(draft.ordinal, ())
+            return _queue(transaction, new, acceptance, cuts, replaces_same_day=replace_same_day, growth=growth)
         case Hold(reason, detail, hint):
             return bear_delivery(transaction, new(DeliveryState.HELD, reason=reason, detail=detail, hint=hint))
         case Duplicate(other_id):
@@ -117,20 +120,24 @@ def _queue(
     transaction: Transaction,
     new: Callable[..., Delivery],
     acceptance: Acceptance,
+    cuts: Sequence[Cut],
     *,
     replaces_same_day: bool,
     growth: str | None,
 ) -> Delivery:
-    """Make the delivery with its name, and let it take the place of what it overtakes."""
-    name = give_name(transaction, acceptance.upstream, acceptance.client_domain, acceptance.list_date)
+    """Make the delivery with its name, or names, and let it take the place of what it overtakes."""
+    files = len(cuts) or 1
+    names = give_names(transaction, acceptance.upstream, acceptance.client_domain, acceptance.list_date, files)
     queued = new(
         DeliveryState.QUEUED,
-        remote_name=name,
+        remote_name=names[0],
+        files=files,
         remote_date=acceptance.list_date,
         queued_at=transaction.now,
         due_at=transaction.now,
     )
     bear_delivery(transaction, queued, replaces_same_day=replaces_same_day)
+    bear_slices(transaction, queued, cuts, names)
     if growth is not None:
         facts = facts_of_delivery(queued) | {"detail": growth}
         transaction.record(Event.DELIVERY_GROWN, queued.id, queued.state, facts)

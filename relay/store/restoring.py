@@ -12,7 +12,8 @@ from relay.store.journal import Transaction
 from relay.store.moves import bear_delivery, facts_of_delivery
 from relay.store.rows import delivery_of
 from relay.store.schema import deliveries
-from relay.store.segments import give_name, supersede_older
+from relay.store.segments import give_names, supersede_older
+from relay.store.slices import bear_slices, cuts_of
 from relay.store.verbs import Verbs, the_delivery, the_export
 
 
@@ -46,7 +47,8 @@ class RestoringVerbs(Verbs):
     ) -> Delivery:
         """Have the list of a sent delivery sent again, as a new delivery with a new name (rule D12).
 
-        It counts as landed now, so it takes the place of everything unsent of its segment, and no guard judges it.
+        It counts as landed now, so it takes the place of everything unsent of its segment, and no guard judges it. What
+        went out as several files does so again, cut as it was (rule D13).
 
         Args:
             delivery_id: the delivery whose list is wanted again.
@@ -67,9 +69,11 @@ class RestoringVerbs(Verbs):
                     f"{source.id} is {source.state}, and only what was sent can be restored",
                     hint="`relay show` says what became of it; `relay release` sends a held list.",
                 )
-            restored = _once_more(transaction, source, remote_date, stale_at)
+            names = give_names(transaction, source.upstream, source.client_domain, remote_date, source.files)
+            restored = _once_more(transaction, source, remote_date, stale_at, names[0])
             keep(source, restored)
             bear_delivery(transaction, restored, replaces_same_day=True)
+            bear_slices(transaction, restored, cuts_of(transaction.connection, source.id), names)
             said = {"operator": decision.operator, "reason": decision.reason, "other": source.id}
             facts = facts_of_delivery(restored) | said
             transaction.record(Event.DELIVERY_RESTORED, restored.id, restored.state, facts)
@@ -77,7 +81,7 @@ class RestoringVerbs(Verbs):
             return restored
 
 
-def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: datetime) -> Delivery:
+def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: datetime, remote_name: str) -> Delivery:
     ordinal = _next_ordinal(transaction, source.export_id)
     last_sent = (
         select(deliveries.c.rows_out)
@@ -105,7 +109,8 @@ def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: 
         planned_on=day,
         landed_at=transaction.now,
         stale_at=stale_at,
-        remote_name=give_name(transaction, source.upstream, source.client_domain, day),
+        remote_name=remote_name,
+        files=source.files,
         remote_date=day,
         queued_at=transaction.now,
         due_at=transaction.now,

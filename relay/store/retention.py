@@ -11,7 +11,7 @@ from relay.model import DeliveryState, ExportState
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery, move_export
 from relay.store.reminders import waiting_since
-from relay.store.schema import arrivals, deliveries, exports, freshness, transitions
+from relay.store.schema import arrivals, deliveries, exports, freshness, slices, transitions
 from relay.store.verbs import Verbs, the_delivery, the_export
 
 KEPT_LISTS: Final = 2
@@ -90,6 +90,8 @@ class RetentionVerbs(Verbs):
             for subject in subjects:
                 transaction.run(delete(transitions).where(transitions.c.subject.in_(subject)))
             transaction.run(delete(arrivals).where(arrivals.c.export_id.in_(ids)))
+            of_lists = select(deliveries.c.id).where(deliveries.c.export_id.in_(ids))
+            transaction.run(delete(slices).where(slices.c.delivery_id.in_(of_lists)))
             transaction.run(delete(deliveries).where(deliveries.c.export_id.in_(ids)))
             transaction.run(delete(exports).where(exports.c.id.in_(ids)))
             return len(ids)

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from relay.model import Arrival, Delivery, Export, Probe, SegmentCounts, Suspension, Transition
+from relay.model import Arrival, Delivery, Export, Probe, SegmentCounts, Slice, Suspension, Transition
 from relay.rewrite.report import load_report
 
 _COUNTS: Final = tuple(it.name for it in fields(SegmentCounts))
 _DELIVERY: Final = tuple(it.name for it in fields(Delivery) if it.name != "counts")
 _EXPORT: Final = tuple(it.name for it in fields(Export) if it.name != "report")
+_SLICE: Final = tuple(it.name for it in fields(Slice))
 _ARRIVAL: Final = tuple(it.name for it in fields(Arrival))
 
 
@@ -34,6 +35,11 @@ def delivery_of(row: RowMapping) -> Delivery:
 def columns_of_delivery(delivery: Delivery) -> dict[str, Any]:
     """Return the columns that store `delivery`."""
     return {name: getattr(delivery, name) for name in _DELIVERY} | asdict(delivery.counts)
+
+
+def slice_of(row: RowMapping) -> Slice:
+    """Return the slice that `row` of the table `slices` stores."""
+    return Slice(**{name: row[name] for name in _SLICE})
 
 
 def suspension_of(row: RowMapping) -> Suspension:

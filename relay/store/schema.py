@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0007"
+VERSION: Final = "0008"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -144,6 +144,9 @@ deliveries: Final = Table(
     Column("gained", Integer),
     Column("remote_name", String),
     Column("remote_date", Date),
+    # How many files it goes out as; where several, they are in `slices`, and `remote_name` is the first one's.
+    Column("files", Integer, nullable=False, server_default="1"),
+    _count("files_sent"),
     # Whether it took the place of the unsent lists of its own date when it was queued (rule D7).
     Column("replaces_same_day", Boolean, nullable=False, server_default="0"),
     Column("queued_at", Instant),
@@ -170,6 +173,25 @@ deliveries: Final = Table(
     Index("deliveries_by_route", "route", "place"),
     sqlite_autoincrement=True,
 )
+
+slices: Final = Table(
+    "slices",
+    metadata,
+    Column("delivery_id", String, ForeignKey("deliveries.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("upstream", String, nullable=False),
+    Column("remote_name", String, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("first_attempt", Integer),
+    Column("sent_at", Instant),
+    Column("verified", Boolean),
+    # Rule D1: no name twice at an upstream.
+    UniqueConstraint("upstream", "remote_name"),
+)
+"""The files of each list that goes out as several (rule D13)."""
 
 file_numbers: Final = Table(
     "file_numbers",
@@ -214,6 +236,7 @@ probes: Final = Table(
     Column("found", JSON, nullable=False),
 )
 """What `relay check --connect` found last at each upstream."""
+
 bans: Final = Table(
     "bans",
     metadata,

@@ -130,15 +130,15 @@ def _export_before(connection: Connection, acceptance: Acceptance, route: str, s
     return connection.scalar(newest.limit(1))
 
 
-def give_name(transaction: Transaction, upstream: str, client_domain: str, day: date) -> str:
-    """Return a name that was never given before (rules D1 and D3)."""
-    numbers = insert(file_numbers).values(upstream=upstream, client_domain=client_domain, day=day, last=1)
-    number = transaction.run(
+def give_names(transaction: Transaction, upstream: str, client_domain: str, day: date, count: int = 1) -> list[str]:
+    """Return so many names in a row that were never given before (rules D1, D3 and D13)."""
+    numbers = insert(file_numbers).values(upstream=upstream, client_domain=client_domain, day=day, last=count)
+    last = transaction.run(
         numbers.on_conflict_do_update(
-            index_elements=file_numbers.primary_key, set_={"last": file_numbers.c.last + 1}
+            index_elements=file_numbers.primary_key, set_={"last": file_numbers.c.last + count}
         ).returning(file_numbers.c.last)
     ).scalar_one()
-    return remote_name(client_domain, day, number)
+    return [remote_name(client_domain, day, number) for number in range(last - count + 1, last + 1)]
 
 
 def supersede_older(transaction: Transaction, queued: Delivery, *, replaces_same_day: bool) -> None:

@@ -13,6 +13,7 @@ from relay.store.moves import move_delivery
 from relay.store.rows import delivery_of
 from relay.store.schema import deliveries, exports
 from relay.store.segments import older, same_segment, supersede_if_overtaken
+from relay.store.slices import are_verified, begin_slice, note_sent
 from relay.store.verbs import Verbs, the_delivery
 
 _DUE: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
@@ -50,7 +51,7 @@ class SendingVerbs(Verbs):
         after_route: str = "",
         attempt: int | None = None,
     ) -> Delivery | None:
-        """Record that the upstream has the list under its final name.
+        """Record that the upstream has the list under its final name; of several files, the last one.
 
         With a `next_lease`, the next list that is due at that upstream is claimed for so long in the same transaction,
         as `claim_due` would, and returned: a disk makes one transaction durable in the time of two.
@@ -66,6 +67,10 @@ class SendingVerbs(Verbs):
             if _was_taken_over(delivery, attempt):
                 return None
             earlier = transaction.connection.scalar(select(exports.c.delays).where(exports.c.id == delivery.export_id))
+            verified = receipt.verified
+            if delivery.files > 1:
+                note_sent(transaction, delivery, delivery.files, receipt)
+                verified = are_verified(transaction.connection, delivery.id)
             move_delivery(
                 transaction,
                 delivery,
@@ -73,17 +78,18 @@ class SendingVerbs(Verbs):
                 facts={"publish": receipt.publish, "delays": {**(earlier or {}), **delays}},
                 sent_at=now,
                 unanswered=None,
-                verified=receipt.verified,
+                verified=verified,
+                files_sent=delivery.files,
                 publish=receipt.publish,
             )
             if next_lease is None:
                 return None
             return _claim_next(transaction, [delivery.upstream], after_route, now + next_lease)
 
-    def begin_directly(self, delivery_id: str, now: datetime) -> None:
-        """Record that a list is about to be written under its final name, where it may be cut off (rule U9)."""
+    def begin_directly(self, delivery_id: str, remote_name: str, now: datetime) -> None:
+        """Record that a file is about to be written under its final name, where it may be cut off (rule U9)."""
         with self._database.transaction(now) as transaction:
-            _set_while_sending(transaction, delivery_id, unanswered=deliveries.c.remote_name)
+            _set_while_sending(transaction, delivery_id, unanswered=remote_name)
 
     def renew(self, delivery_id: str, lease_until: datetime, now: datetime) -> None:
         """Have the claim on a list hold longer: it makes progress."""
@@ -236,7 +242,10 @@ def _claim_next(
     if (delivery := next(map(delivery_of, rows), None)) is None:
         return None
     attempts = delivery.attempts + 1
-    return move_delivery(transaction, delivery, DeliveryEvent.CLAIMED, attempts=attempts, lease_until=lease_until)
+    claimed = move_delivery(transaction, delivery, DeliveryEvent.CLAIMED, attempts=attempts, lease_until=lease_until)
+    if claimed.files > 1:
+        begin_slice(transaction, claimed, claimed.files_sent + 1)
+    return claimed
 
 
 def _in_order(transaction: Transaction, query: Select[Any]) -> list[Delivery]:
@@ -246,4 +255,5 @@ def _in_order(transaction: Transaction, query: Select[Any]) -> list[Delivery]:
 def _how_stale(delivery: Delivery) -> str:
     attempts = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
     last = f", the last of which ended in {delivery.reason}" if delivery.reason else ""
-    return f"landed {delivery.landed_at:%Y-%m-%d %H:%M} UTC and unsent after {attempts}{last}"
+    partly = f", but for {delivery.files_sent} of {delivery.files} files," if delivery.is_partly_sent else ""
+    return f"landed {delivery.landed_at:%Y-%m-%d %H:%M} UTC and{partly} unsent after {attempts}{last}"

@@ -1,15 +1,19 @@
 """Verbs on what is known of upstreams: what a check found there, and what the relay itself has left there."""
 
 from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select, union_all
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.model import Delivery, DeliveryState, Probe
 from relay.naming import delivery_of_temporary
-from relay.store.rows import delivery_of, probe_of
-from relay.store.schema import deliveries, probes
+from relay.store.rows import probe_of
+from relay.store.schema import deliveries, probes, slices
+from relay.store.slices import slices_of
 from relay.store.verbs import Verbs, find_delivery
+
+_GIVEN_UP: Final = (DeliveryState.SUPERSEDED, DeliveryState.DISCARDED)
 
 
 class UpstreamVerbs(Verbs):
@@ -43,20 +47,30 @@ class UpstreamVerbs(Verbs):
                 name
                 for name, (remote_name, delivery_id) in named.items()
                 if (it := find_delivery(connection, delivery_id))
-                and (it.upstream, it.remote_name) == (upstream, remote_name)
+                and it.upstream == upstream
+                and remote_name in _names(connection, it)
                 and _needs_no_more(it, name)
             ]
-            given_up = select(deliveries).where(
-                deliveries.c.upstream == upstream,
-                deliveries.c.state.in_((DeliveryState.SUPERSEDED, DeliveryState.DISCARDED)),
-                deliveries.c.unanswered == deliveries.c.remote_name,
+            given_up = (deliveries.c.upstream == upstream) & deliveries.c.state.in_(_GIVEN_UP)
+            whole = select(deliveries.c.unanswered, deliveries.c.size).where(
+                given_up, deliveries.c.unanswered == deliveries.c.remote_name, deliveries.c.files == 1
             )
-            cut_off = [delivery_of(row) for row in connection.execute(given_up).mappings()]
-        return left + [str(it.remote_name) for it in cut_off if present.get(str(it.remote_name), it.size) < it.size]
+            sliced = select(deliveries.c.unanswered, slices.c.size).join(
+                slices, (slices.c.delivery_id == deliveries.c.id) & (slices.c.remote_name == deliveries.c.unanswered)
+            )
+            cut_off = connection.execute(union_all(whole, sliced.where(given_up))).all()
+        return left + [name for name, size in cut_off if present.get(name, size) < size]
+
+
+def _names(connection: Connection, delivery: Delivery) -> set[str | None]:
+    """Return the final names of a delivery's files."""
+    if delivery.files == 1:
+        return {delivery.remote_name}
+    return {it.remote_name for it in slices_of(connection, delivery.id)}
 
 
 def _needs_no_more(delivery: Delivery, name: str) -> bool:
     """Say whether a temporary file tells nothing that the delivery's next attempt must know (rule U8)."""
     if delivery.state is DeliveryState.SENDING:
         return False
-    return name != delivery.unanswered or delivery.state in {DeliveryState.SUPERSEDED, DeliveryState.DISCARDED}
+    return name != delivery.unanswered or delivery.state in _GIVEN_UP

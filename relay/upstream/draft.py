@@ -17,11 +17,15 @@ _BLOCK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A list as it was planned: where its bytes lie and what they must be."""
+    """A list as it was planned, or one of the files that it goes out as: where its bytes lie and what they must be.
+
+    With an `offset`, they are `size` bytes from there on, and what lies around them is not looked at.
+    """
 
     path: Path
     size: int
     sha256: str
+    offset: int | None = None
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Yield the bytes, and end well only if they were all of them and the right ones.
@@ -35,7 +39,7 @@ class Draft:
             # Not in a thread: a wait that is cancelled would lose the open file.
             file = self.path.open("rb", buffering=0)
         with file:
-            while block := await asyncio.to_thread(_read, file, seen, digest):
+            while block := await asyncio.to_thread(_read, file, (self.offset or 0) + seen, self._wanted(seen), digest):
                 seen += len(block)
                 if seen > self.size:
                     raise UpstreamError(Reason.DRAFT_DAMAGED, f"it is longer than the {self.size:,} bytes planned")
@@ -46,6 +50,10 @@ class Draft:
             raise UpstreamError(Reason.DRAFT_DAMAGED, f"it has {seen:,} bytes, planned were {self.size:,}")
         if digest.hexdigest() != self.sha256:
             raise UpstreamError(Reason.DRAFT_DAMAGED, "its SHA-256 is not the one planned")
+
+    def _wanted(self, seen: int) -> int:
+        """Return how many bytes to read next; of a whole file always a block, so that a longer one is noticed."""
+        return _BLOCK if self.offset is None else min(_BLOCK, self.size - seen)
 
     async def sha256_of_first(self, size: int) -> str:
         """Return the SHA-256 of its first `size` bytes.
@@ -65,9 +73,9 @@ class Draft:
             pass
 
 
-def _read(file: RawIOBase, offset: int, digest: "hashlib._Hash") -> bytes:
+def _read(file: RawIOBase, offset: int, length: int, digest: "hashlib._Hash") -> bytes:
     with _legible():
-        block = os.pread(file.fileno(), _BLOCK, offset)
+        block = os.pread(file.fileno(), length, offset)
     digest.update(block)
     return block
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parts.books import PERSON, ROUTE, START, UPSTREAM, Books, draft
+from parts.books import PERSON, ROUTE, START, UPSTREAM, Books, cuts_of, draft
 
 from relay.log import CATALOGUE, Event
 from relay.model import Decision, DeliveryState, Duplicate, Hold, HoldReason, Overtaken, Queue, Transition, Verdict
 
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
 MOVED = {
-    event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "segment", "upstream"}
+    event for event in Event if event.split(".")[0] in {"arrival", "export", "delivery", "segment", "slice", "upstream"}
 } - {Event.UPSTREAM_HOST_KEY_OFFERED}
 """The events that are transitions."""
 
@@ -74,6 +74,11 @@ def _deliveries(books: Books) -> None:
     twins = [books.plan(HOLD, segment="twins", content="A"), books.plan(segment="twins", content="A")]
     books.release(twins[0])
     books.discard(twins[1])
+    split = books.plan(segment="split", cuts=cuts_of(600, 400))
+    while (claimed := books.claim()) is not None and claimed.id != split.id:
+        books.send(claimed)
+    books.send_slice(books.look(split))
+    books.send(books.look(split))
 
 
 def _noticing(books: Books) -> None:

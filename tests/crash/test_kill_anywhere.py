@@ -31,7 +31,7 @@ SEED: Final = os.environ.get("KILL_SEED", "1")
 
 OF_DECISIONS: Final = re.compile(
     r"daemon log (arrival\.(?!landed|claimed)|export\.(?!received|accepted)"
-    r"|delivery\.(?!queued|sending|sent)|upstream|config)"
+    r"|delivery\.(?!queued|sending|sent)|slice|upstream|config)"
 )
 """The events that the scene of a list that is simply sent does not have."""
 

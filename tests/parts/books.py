@@ -1,7 +1,8 @@
 """A real store on a real file, with the stages around it played by the test."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -10,6 +11,7 @@ from relay.guards import History
 from relay.model import (
     Acceptance,
     Arrival,
+    Cut,
     Decision,
     Delivery,
     Draft,
@@ -92,6 +94,7 @@ class Books:
         landed_at: datetime | None = None,
         upstream: str = UPSTREAM,
         client_domain: str = ROUTE,
+        cuts: Sequence[Cut] = (),
     ) -> list[Delivery]:
         """Accept an export today, with these drafts; they are queued unless `plan` says otherwise."""
         acceptance = Acceptance(
@@ -102,6 +105,7 @@ class Books:
             landed_at=landed_at or self.now,
             stale_at=self.now + timedelta(hours=48),
             delays={"landing": 2.0, "rewrite": 0.5},
+            cuts={1: cuts} if cuts else {},
         )
         return self.store.accept(export.id, report(*drafts), acceptance, plan or (lambda *_: Queue()), self.now)
 
@@ -115,6 +119,7 @@ class Books:
         landed_at: datetime | None = None,
         upstream: str = UPSTREAM,
         client_domain: str = ROUTE,
+        cuts: Sequence[Cut] = (),
     ) -> Delivery:
         """A delivery of a new export's only segment, queued unless `verdict` says otherwise."""
         given = verdict or Queue()
@@ -125,6 +130,7 @@ class Books:
             landed_at=landed_at,
             upstream=upstream,
             client_domain=client_domain,
+            cuts=cuts,
         )[0]
 
     def claim(self, *upstreams: str) -> Delivery | None:
@@ -134,6 +140,12 @@ class Books:
     def send(self, delivery: Delivery) -> None:
         """Report a claimed delivery as sent."""
         self.store.sent(delivery.id, receipt(delivery), {"queue": 1.0, "connect": 0.1, "transfer": 0.2}, self.now)
+
+    def send_slice(self, delivery: Delivery) -> Delivery | None:
+        """Report the next file of a claimed delivery as sent."""
+        it = self.store.slices(delivery.id)[delivery.files_sent]
+        it_has = replace(receipt(delivery), remote_name=it.remote_name, size=it.size)
+        return self.store.slice_sent(delivery.id, it_has, delivery.attempts, self.now)
 
     def defer(self, delivery: Delivery, *, until: timedelta = timedelta(seconds=30)) -> None:
         """Report an attempt as failed, with the next one due after `until`."""
@@ -147,9 +159,10 @@ class Books:
         """Have a person hold a delivery."""
         return self.store.hold(delivery.id, PERSON, self.now)
 
-    def release(self, delivery: Delivery) -> Delivery:
+    def release(self, delivery: Delivery, *, cuts: Sequence[Cut] = ()) -> Delivery:
         """Have a person release a delivery."""
-        return self.store.release(delivery.id, PERSON, self.today, self.now + timedelta(hours=48), self.now)
+        stale_at = self.now + timedelta(hours=48)
+        return self.store.release(delivery.id, PERSON, self.today, stale_at, self.now, cuts=cuts)
 
     def discard(self, subject: Delivery | Export) -> Delivery | Export:
         """Have a person discard a delivery or an export."""
@@ -184,6 +197,14 @@ def draft(ordinal: int = 1, *, segment: str = "VIP", content: str = "a list", ro
     """A rewritten list; equal `content` is equal bytes."""
     counts = SegmentCounts(rows_in=rows + 6, rows_out=rows, duplicates=2, rejected=3, empty=1, suspect=4)
     return Draft(ordinal, segment, counts, f"{ordinal}.csv", rows * 15, sha256(content))
+
+
+def cuts_of(*rows: int) -> list[Cut]:
+    """A list cut into files of so many rows."""
+    return [
+        Cut(count, offset=15 * sum(rows[:number]), size=15 * count, sha256=sha256(f"{number}"))
+        for number, count in enumerate(rows)
+    ]
 
 
 def report(*drafts: Draft) -> Report:

@@ -23,7 +23,7 @@ from relay.model import (
 )
 from relay.naming import export_id
 from relay.outbox import Outbox
-from relay.spool import Spool
+from relay.spool import Spool, cut
 from relay.store import Store
 
 PATIENCE = 20.0
@@ -71,8 +71,12 @@ class Bench:
         route: str = ROUTE,
         upstream: str = "attentive",
         stale_after: timedelta = timedelta(hours=48),
+        split: int | None = None,
     ) -> Delivery:
-        """Do what the stages before do with an export of one segment: its list is queued when this returns."""
+        """Do what the stages before do with an export of one segment: its list is queued when this returns.
+
+        With `split`, it goes out as several files of so many rows.
+        """
         self._planned += 1
         self.clock.advance(timedelta(seconds=1))
         now, export = self.clock.now, export_id(route, self.clock.now, f"{self._planned:06x}")
@@ -92,6 +96,7 @@ class Bench:
             landed_at=now,
             stale_at=now + stale_after,
             delays={"landing": 2.0, "rewrite": 0.5},
+            cuts={1: cut(directory / "1.csv", split)} if split else {},
         )
         report = Report((draft,), SegmentCounts(), {}, {}, 0, {})
         return self.store.accept(export, report, acceptance, lambda *_: Queue(), now)[0]

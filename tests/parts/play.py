@@ -103,6 +103,15 @@ class Play:
             self.told.unwanted.add(path)
         return ""
 
+    def guards(self, settings: str) -> None:
+        """Have the route's guards set, once, and the running daemon know it."""
+        self.once(settings, lambda: self._set_guards(settings))
+
+    def _set_guards(self, settings: str) -> None:
+        self.setup.route(top='path = "/uploads/**"', sections=f"[guards]\n{settings}")
+        self.service.reload()
+        self.service.wait_for("config.reloaded")
+
     def once(self, what: str, deed: Callable[[], object]) -> None:
         """Do something that is not to be done again in a later life."""
         if what not in self.done:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState
+from relay.model import Arrival, ArrivalState, Delivery, DeliveryState, Export, ExportState, Slice
 from relay.store import Store
 
 Line = dict[str, Any]
@@ -45,6 +45,8 @@ class Books:
     arrivals: list[Arrival]
     exports: list[Export]
     deliveries: list[Delivery]
+    slices: dict[str, list[Slice]] = field(default_factory=dict)
+    """The files of each list that goes out as several, by its delivery's id."""
 
     @property
     def settled(self) -> bool:
@@ -60,7 +62,9 @@ def read_books(database: Path) -> Books:
     """Look into the database, beside a running daemon or without one."""
     store = Store.open_beside(database, read_only=True)
     try:
-        return Books(store.arrivals(), store.exports(), store.deliveries())
+        deliveries = store.deliveries()
+        slices = {it.id: store.slices(it.id) for it in deliveries if it.files > 1}
+        return Books(store.arrivals(), store.exports(), deliveries, slices)
     finally:
         store.close()
 
@@ -119,20 +123,28 @@ def check_names(books: Books, lives: Iterable[list[Line]]) -> None:
     now = {it.id: it for it in books.deliveries}
     for line in (line for life in lives for line in life if "delivery" in line):
         delivery = now[line["delivery"]]
-        for said, is_now in (("remote_name", delivery.remote_name), ("sha256", delivery.sha256)):
-            assert line.get(said) in {None, is_now}, f"{delivery.id} had another {said}: {line[said]}, now {is_now}"
-    names = [(it.upstream, it.remote_name) for it in books.deliveries if it.remote_name]
+        names_now = {None, *_planned_of(books, delivery)}
+        assert line.get("remote_name") in names_now, f"{delivery.id} had another name: {line['remote_name']}"
+        assert line.get("sha256") in {None, delivery.sha256}, f"{delivery.id} had other bytes: {line['sha256']}"
+    names = [(it.upstream, name) for it in books.deliveries for name in _planned_of(books, it)]
     assert len(names) == len(set(names)), "one name was given twice"
 
 
 def check_upstream(books: Books, directory: Path) -> None:
     """Under a final name lies the whole list that was planned under it. True at any moment, also of a dead relay."""
-    planned = {it.remote_name: it for it in books.deliveries if it.remote_name}
+    planned = {name: sha for it in books.deliveries for name, sha in _planned_of(books, it).items()}
     for path in sorted(directory.iterdir()):
         if FINAL_NAME.fullmatch(path.name):
             assert path.name in planned, f"{path.name} was never planned"
             found = sha256(path.read_bytes())
-            assert found == planned[path.name].sha256, f"{path.name} is not the list that was planned"
+            assert found == planned[path.name], f"{path.name} is not the list that was planned"
+
+
+def _planned_of(books: Books, delivery: Delivery) -> dict[str, str]:
+    """The final names of a delivery's files, and the hash of each."""
+    if delivery.files > 1:
+        return {it.remote_name: it.sha256 for it in books.slices[delivery.id]}
+    return {delivery.remote_name: delivery.sha256} if delivery.remote_name else {}
 
 
 def check_sent_lists_are_there(books: Books, uploads: list[Path]) -> None:
@@ -141,7 +153,7 @@ def check_sent_lists_are_there(books: Books, uploads: list[Path]) -> None:
     The temporary file of an attempt that was cut off may be left; the relay clears it away in its time (rule U3).
     """
     there = {path.name for directory in uploads for path in directory.iterdir() if FINAL_NAME.fullmatch(path.name)}
-    sent = {it.remote_name for it in books.deliveries if it.state is DeliveryState.SENT}
+    sent = {name for it in books.deliveries for name in list(_planned_of(books, it))[: it.files_sent]}
     assert there == sent, f"only there: {sorted(there - sent)}, only said: {sorted(map(str, sent - there))}"
 
 

@@ -26,6 +26,15 @@ def repeated(play: Play) -> None:
     play.wait(lambda books: len(books.exports) >= 3 and books.settled, "the others to be recognised")
 
 
+def split(play: Play) -> None:
+    """A list of more rows than a file may have goes out as several, and a day's second one after it."""
+    play.guards('oversize = "split"\nmax_rows = 40\nsame_day = "send"')
+    play.upload("/uploads/list.csv", phones(99, "VIP"))
+    play.wait(lambda books: _count(books, DeliveryState.SENT) >= 1, "the list to be sent")
+    play.upload("/uploads/next.csv", phones(90, "VIP"))
+    play.wait(lambda books: _count(books, DeliveryState.SENT) >= 2, "the next to be sent")
+
+
 def quarantined(play: Play) -> None:
     """A cut-off export waits for a person, who has it judged again, and then gives it up."""
     play.upload("/uploads/cut-off.csv", phones(99, "VIP") + b'2125550100,"VIP')
@@ -36,7 +45,7 @@ def quarantined(play: Play) -> None:
     play.wait_until_settled()
 
 
-SCENES: Final[dict[str, Scene]] = {scene.__name__: scene for scene in (sent, repeated, quarantined)}
+SCENES: Final[dict[str, Scene]] = {scene.__name__: scene for scene in (sent, repeated, split, quarantined)}
 
 
 def _count(books: Books, state: DeliveryState) -> int:

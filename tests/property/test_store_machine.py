@@ -14,13 +14,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from parts.books import START, Books, draft, report
+from parts.books import START, Books, cuts_of, draft, report
 
 from relay.guards import GuardPolicy
 from relay.intake.plan import plan
 from relay.lifecycle import BIRTHS, DELIVERY, DeliveryEvent, IllegalTransitionError
 from relay.log import Event
-from relay.model import Delivery, DeliveryState, RelayError, Transition
+from relay.model import Cut, Delivery, DeliveryState, RelayError, Transition
+from relay.naming import names_in_a_row
 from relay.store.segments import IN_LINE
 
 
@@ -34,6 +35,7 @@ class List:
     same_day: Literal["hold", "send", "supersede"]
     comes_after: timedelta
     landed_before: timedelta
+    files: int
 
 
 SEGMENTS: Final = ("VIP", "VIP", "VIP", "New")
@@ -43,6 +45,8 @@ SAME_DAY: Final[tuple[Literal["hold", "send", "supersede"], ...]] = ("send", "se
 COMES_AFTER: Final = (timedelta(seconds=1), timedelta(minutes=11), timedelta(days=1))
 LANDED_BEFORE: Final = (timedelta(0), timedelta(0), timedelta(0), timedelta(hours=3), timedelta(days=2))
 
+FILES: Final = (1, 1, 2, 3)
+
 LISTS: Final = st.builds(
     List,
     segment=st.sampled_from(SEGMENTS),
@@ -51,6 +55,7 @@ LISTS: Final = st.builds(
     same_day=st.sampled_from(SAME_DAY),
     comes_after=st.sampled_from(COMES_AFTER),
     landed_before=st.sampled_from(LANDED_BEFORE),
+    files=st.sampled_from(FILES),
 )
 
 
@@ -63,6 +68,7 @@ def any_list(random: Random) -> List:
         same_day=random.choice(SAME_DAY),
         comes_after=random.choice(COMES_AFTER),
         landed_before=random.choice(LANDED_BEFORE),
+        files=random.choice(FILES),
     )
 
 
@@ -97,8 +103,8 @@ class StoreMachine(RuleBasedStateMachine):
         path = Path(self.directory.name) / "relay.db"
         path.write_bytes(empty_database())
         self.books = Books(path)
-        self.names: dict[str, str] = {}
-        """The name that each delivery was first seen with."""
+        self.names: dict[str, list[str]] = {}
+        """The names that each delivery was first seen with."""
         self.told: list[Transition] = []
 
     def teardown(self) -> None:
@@ -135,14 +141,17 @@ class StoreMachine(RuleBasedStateMachine):
             assert claimed.counts.rows_out > 0
             assert claimed.stale_at > self.books.now
             if outcome is not None:
-                self.verb(outcome)(claimed)
+                self.files_go_out(claimed, 2 if outcome is DeliveryEvent.SENT else 1)
+                self.verb(outcome)(self.books.look(claimed))
 
     @precondition(lambda self: self.in_state(DeliveryState.SENDING))
     @rule(which=ANY, outcome=st.sampled_from(OUTCOMES))
     def attempt_ends(self, which: int, outcome: DeliveryEvent) -> None:
         """One of the attempts in hand ends."""
         sending = self.in_state(DeliveryState.SENDING)
-        self.verb(outcome)(sending[which % len(sending)])
+        ending = sending[which % len(sending)]
+        self.files_go_out(ending, 2 if outcome is DeliveryEvent.SENT else which % 3)
+        self.verb(outcome)(self.books.look(ending))
 
     @rule()
     def stale_lists_are_held(self) -> None:
@@ -186,7 +195,9 @@ class StoreMachine(RuleBasedStateMachine):
         """Look once, and at everything."""
         deliveries, history = self.books.store.deliveries(), self.history()
         every_delivery_is_where_its_history_leads(deliveries, history)
-        names_are_unique_and_for_good(deliveries, self.names)
+        names = {it.id: self.names_of(it) for it in deliveries}
+        names_are_unique_and_for_good(deliveries, names, self.names)
+        files_are_sent_in_order_and_a_list_when_all_of_them_are(deliveries, self.books)
         numbers_are_given_once(history)
         one_list_of_a_segment_is_sent_at_a_time(deliveries)
         no_older_list_is_sent_after_a_newer_one(deliveries, history)
@@ -225,8 +236,20 @@ class StoreMachine(RuleBasedStateMachine):
             self.books.receive(content=it.content),
             rewritten,
             landed_at=landed_at,
+            cuts=cut_into(it.files, it.rows),
             plan=lambda _, history: plan(rewritten, report(rewritten), history, landed_at, self.books.today, policy),
         )
+
+    def files_go_out(self, delivery: Delivery, most: int) -> None:
+        """So many of a list's files are sent, but never the last: that is for the end of the attempt."""
+        for _ in range(min(most, delivery.files - delivery.files_sent - 1)):
+            self.books.send_slice(self.books.look(delivery))
+
+    def names_of(self, delivery: Delivery) -> list[str]:
+        """The names of all files that a list goes out as; none before it was queued."""
+        if delivery.remote_name is None:
+            return []
+        return [it.remote_name for it in self.books.store.slices(delivery.id)] or [delivery.remote_name]
 
     def in_state(self, state: DeliveryState) -> list[Delivery]:
         """The deliveries in this state."""
@@ -289,13 +312,30 @@ def every_delivery_is_where_its_history_leads(deliveries: list[Delivery], histor
     assert states == {it.id: it.state for it in deliveries}
 
 
-def names_are_unique_and_for_good(deliveries: list[Delivery], before: dict[str, str]) -> None:
-    """What has a name keeps it, nothing else ever has it, and without a name nothing goes out (rule D1)."""
-    named = {it.id: it.remote_name for it in deliveries if it.remote_name is not None}
-    assert len(set(named.values())) == len(named)
-    assert before.items() <= named.items()
+def cut_into(files: int, rows: int) -> list[Cut]:
+    """How a list is cut that goes out as so many files; one file needs no cut."""
+    return cuts_of(*[rows // files] * files) if files > 1 and rows else []
+
+
+def names_are_unique_and_for_good(
+    deliveries: list[Delivery], names: dict[str, list[str]], before: dict[str, list[str]]
+) -> None:
+    """What has names keeps them, nothing else ever has one of them, and without a name nothing goes out (rule D1)."""
+    named = {it: given for it, given in names.items() if given}
+    every = [name for given in named.values() for name in given]
+    assert len(set(every)) == len(every)
+    assert all(named[it] == given for it, given in before.items())
     assert all(it.id in named for it in deliveries if it.state in IN_LINE)
     before.update(named)
+
+
+def files_are_sent_in_order_and_a_list_when_all_of_them_are(deliveries: list[Delivery], books: Books) -> None:
+    """Of the files of a list, the first so many are sent; all of them if and only if the list is (rule D13)."""
+    for it in deliveries:
+        assert (it.files_sent == it.files) == (it.state is DeliveryState.SENT)
+        slices = books.store.slices(it.id)
+        assert len(slices) == (it.files if it.files > 1 else 0)
+        assert [bool(of.sent_at) for of in slices] == [number < it.files_sent for number in range(len(slices))]
 
 
 def numbers_are_given_once(history: list[Transition]) -> None:
@@ -303,9 +343,10 @@ def numbers_are_given_once(history: list[Transition]) -> None:
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     for transition in history:
         if transition.event in {"delivery.queued", "delivery.released"}:
-            _, day, number = transition.fields["remote_name"].removesuffix(".csv").rsplit("_", 2)
-            if int(number) not in numbers[day]:
-                numbers[day].append(int(number))
+            for name in names_in_a_row(transition.fields["remote_name"], transition.fields.get("slices", 1)):
+                _, day, number = name.removesuffix(".csv").rsplit("_", 2)
+                if int(number) not in numbers[day]:
+                    numbers[day].append(int(number))
     assert all(given == list(range(1, len(given) + 1)) for given in numbers.values())
 
 
