@@ -24,6 +24,7 @@ class Attention:
 
 ATTENTION: Final[dict[Event, Attention]] = {
     Event.RELAY_STARTED: Attention("ticket", "it is logged three times within an hour"),
+    Event.RELAY_INTERRUPTED: Attention("ticket"),
     Event.RELAY_HEARTBEAT: Attention("page", "it is missing for five minutes"),
     Event.RELAY_FAILED: Attention("page"),
     Event.RELAY_SUSPENDED: Attention("page"),
@@ -46,6 +47,8 @@ ATTENTION: Final[dict[Event, Attention]] = {
     Event.DELIVERY_FAILED: Attention("ticket"),
     Event.FRESHNESS_LATE: Attention("ticket"),
     Event.FRESHNESS_MISSING: Attention("page"),
+    Event.KEY_EXPIRING: Attention("ticket"),
+    Event.KEY_EXPIRED: Attention("page"),
     Event.REPORT_FAILED: Attention("ticket"),
     Event.SEGMENT_DISAPPEARED: Attention("ticket"),
     Event.UPSTREAM_SUSPENDED: Attention("page"),

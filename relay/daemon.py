@@ -24,6 +24,7 @@ from relay import __version__
 from relay.announcer import Announcer
 from relay.config import Config, ConfigError, load
 from relay.disk import disk_trouble
+from relay.expiry import ExpiryWatch
 from relay.intake.clear import clear_view
 from relay.intake.stage import Intake
 from relay.landing import LandingServer
@@ -40,6 +41,9 @@ from relay.store import Store
 _HEARTBEAT_EVERY: Final = timedelta(minutes=1)
 _REPORT_EVERY: Final = timedelta(days=1)
 _SWEEP_EVERY: Final = timedelta(hours=1)
+_LOOK_WHY: Final = (
+    "Nothing is lost. Look in the system's journal what ended it: a watchdog, a want of memory, a kill, or a power cut."
+)
 
 
 def serve(config_path: Path) -> int:
@@ -112,9 +116,11 @@ async def run(config_path: Path, config: Config) -> bool:
     spool = Spool(config.state_dir)
     spool.prepare(config.accounts)
     with (
-        spool.lock(),
+        spool.lock() as interrupted,
         closing(Store.open(spool.database, committed=announce)) as store,
     ):
+        if interrupted:
+            emit(Event.RELAY_INTERRUPTED, hint=_LOOK_WHY)
         # What is damaged could give a name twice, or forget what was sent.
         store.check_sound()
         spool.remove_abandoned(lambda export_id: store.export(export_id) is not None)
@@ -159,6 +165,7 @@ class Daemon:
         self._announcer = Announcer(store, committed, config)
         self._outbox = Outbox(config, spool, store, random=random, now=_now)
         self._vigil = Vigil(config, store, now=_now)
+        self._expiry = ExpiryWatch(config, now=_now)
         self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now)
         self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set)
 
@@ -173,7 +180,13 @@ class Daemon:
                 outbox = stages.create_task(self._outbox.run())
                 upkeep = [
                     stages.create_task(it)
-                    for it in (self._vigil.run(), self._beat(), self._sweep(), self._landing.keep_bans())
+                    for it in (
+                        self._vigil.run(),
+                        self._expiry.run(),
+                        self._beat(),
+                        self._sweep(),
+                        self._landing.keep_bans(),
+                    )
                 ]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
                 notify("READY=1")
@@ -217,7 +230,7 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         # Where it listens, its host keys and its state belong to the process: they change by restart.
         self._config = replace(config, state_dir=self._config.state_dir)
-        for stage in (self._landing, self._intake, self._outbox, self._vigil, self._announcer):
+        for stage in (self._landing, self._intake, self._outbox, self._vigil, self._expiry, self._announcer):
             stage.reload(self._config)
 
     async def _beat(self) -> None:

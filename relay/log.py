@@ -27,6 +27,7 @@ class Event(StrEnum):
     """Every event: `noun.past_participle`, or noun and adjective for a condition."""
 
     RELAY_STARTED = "relay.started"
+    RELAY_INTERRUPTED = "relay.interrupted"
     RELAY_READY = "relay.ready"
     RELAY_HEARTBEAT = "relay.heartbeat"
     RELAY_DRAINING = "relay.draining"
@@ -77,6 +78,8 @@ class Event(StrEnum):
     FRESHNESS_OK = "freshness.ok"
     FRESHNESS_LATE = "freshness.late"
     FRESHNESS_MISSING = "freshness.missing"
+    KEY_EXPIRING = "key.expiring"
+    KEY_EXPIRED = "key.expired"
     REPORT_FAILED = "report.failed"
     RETENTION_SWEPT = "retention.swept"
     SEGMENT_DISAPPEARED = "segment.disappeared"
@@ -106,6 +109,7 @@ FIELDS: Final[dict[str, str]] = {
     "duplicates": "rows left out because their identifier already stands in the segment",
     "empty": "rows without an identifier",
     "expected_at": "when the lists of the date were expected",
+    "expires_at": "from when on the key does not count",
     "export": "id of the export",
     "exports": "exports whose history was removed",
     "files": "files removed",
@@ -179,6 +183,11 @@ _DELIVERY = "seq delivery export route upstream segment state"
 
 CATALOGUE: Final[dict[Event, Entry]] = {
     Event.RELAY_STARTED: _entry("info", "the service begins to start", "version"),
+    Event.RELAY_INTERRUPTED: _entry(
+        "warning",
+        "the service before this one was cut off: killed, by the watchdog or for want of memory, or with its host",
+        "hint",
+    ),
     Event.RELAY_READY: _entry("info", "the landing zone listens and the state is open", "listen routes"),
     Event.RELAY_HEARTBEAT: _entry("info", "the service is alive; every minute", "uptime queued held quarantined"),
     Event.RELAY_DRAINING: _entry("info", "told to stop: no new uploads, what is in hand is finished or deferred"),
@@ -343,6 +352,18 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "what was expected has not gone out by the end of the grace either; the lists last sent stay live",
         _FRESHNESS + " hint",
         optional="segment detail",
+    ),
+    Event.KEY_EXPIRING: _entry(
+        "warning",
+        "the last key of an account, or for a route's encrypted exports, expires soon; once a day, until it has",
+        "expires_at detail hint",
+        optional="account route",
+    ),
+    Event.KEY_EXPIRED: _entry(
+        "error",
+        "every key of an account, or for a route's encrypted exports, has expired; once a day",
+        "expires_at detail hint",
+        optional="account route",
     ),
     Event.REPORT_FAILED: _entry("error", "the daily report could not be written", "path reason hint"),
     Event.RETENTION_SWEPT: _entry(

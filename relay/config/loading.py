@@ -59,6 +59,7 @@ def load(path: Path, *, with_files: bool = True) -> Config:
         log=host.log,
         retention=host.retention,
         report=host.report,
+        expiry_notice=host.expiry_notice,
     )
 
 

@@ -40,6 +40,7 @@ LONGEST_RESTORE_AGE: Final = timedelta(days=400)
 LONGEST_KEPT: Final = timedelta(days=4000)
 LONGEST_GRACE: Final = timedelta(hours=12)
 LONGEST_STALE_AFTER: Final = timedelta(days=30)
+LONGEST_NOTICE: Final = timedelta(days=366)
 LONGEST_WAIT: Final = timedelta(hours=12)
 """Exports come daily and use the same names: what is left of one must be given up before the next one."""
 
@@ -346,6 +347,8 @@ class HostSettings(Settings):
     """The directory that holds everything the relay keeps. It must be on one filesystem."""
     report: reading.AbsoluteFile | None = None
     """A file that the service writes the report into every day (`relay report`). Without it none is written."""
+    expiry_notice: Annotated[Duration, at_most(LONGEST_NOTICE)] = timedelta(days=30)
+    """How long before the last key of an account or of a route expires `key.expiring` says so (rule L28)."""
     landing: LandingSettings = LandingSettings()
     accounts: Annotated[dict[str, AccountSettings], NotEmpty]
     upstreams: Annotated[dict[str, UpstreamSettings], NotEmpty]
@@ -365,6 +368,7 @@ class Config:
     log: LogSettings = field(default_factory=LogSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     report: Path | None = None
+    expiry_notice: timedelta = timedelta(days=30)
 
     def route_for(self, account: str, path: str) -> RouteSettings | None:
         """Return the one route that wants a file, if any does."""

@@ -33,6 +33,8 @@ ABORTED_UPLOADS_KEPT: Final = timedelta(hours=24)
 
 _REWRITTEN: Final = ("drafts", "rejects.csv", "report.json")
 _WORK: Final = "rewrite-"
+_LIFE: Final = token_hex(8).encode()
+"""What tells this process from every other, also where each has the same number, as in a container."""
 _PROBED: Final = 64 << 10
 """Bytes that there must be room for, before a disk counts as well again."""
 
@@ -69,15 +71,22 @@ class Spool:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only daemon on this state directory until the block ends.
+    def lock(self) -> Iterator[bool]:
+        """Be the only daemon on this state directory until the block ends; say whether the one before was cut off.
 
         Raises:
             RelayError: another one is.
         """
         descriptor = open_lock(self._lock)
         try:
-            yield
+            # The file has content while a daemon runs, so one that finds another's follows one that had no end.
+            before = os.pread(descriptor, len(_LIFE), 0)
+            os.pwrite(descriptor, _LIFE, 0)
+            try:
+                yield before not in {b"", _LIFE}
+            finally:
+                with suppress(OSError):  # a disk that refuses is why the block ends
+                    os.truncate(descriptor, 0)
         finally:
             os.close(descriptor)
 

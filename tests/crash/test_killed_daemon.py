@@ -65,3 +65,21 @@ def test_killed_at_an_event(tmp_path: Path, event: str) -> None:
             service.wait_for_state("sent")
             assert list(upstream.received().values()) == [LIST]
             assert service.stop() == 0
+
+
+def test_who_follows_a_killed_one_says_so(tmp_path: Path) -> None:
+    """A kill leaves no line of its own, so the next start tells of it, once; a stop in good order is none."""
+    with Sshd(tmp_path / "upstream") as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route()
+        with Service(setup) as first:
+            first.wait_for("relay.ready")
+            first.kill()
+        with Service(setup) as second:
+            second.wait_for("relay.ready")
+            assert second.stop() == 0
+        with Service(setup) as third:
+            third.wait_for("relay.ready")
+        told = [service.named("relay.interrupted") for service in (first, second, third)]
+        assert [len(lines) for lines in told] == [0, 1, 0]
+        assert second.lines[1]["event"] == "relay.interrupted"

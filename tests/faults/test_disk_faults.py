@@ -80,6 +80,7 @@ def test_the_service_stands_still_while_the_disk_refuses(
         assert suspended["reason"] in {reason, "disk_failing", "disk_read_only"}
         disk.is_repaired()
         play.service.wait_for("relay.resumed")
+        assert not play.service.named("relay.interrupted")
         play.upload("/uploads/second.csv", phones(40, "Lapsed"))
         play.wait(lambda books: all_sent(books, 2), "both lists to be sent")
         play.stop()

@@ -34,6 +34,7 @@ IRREGULAR = {
     "grown",
     "swept",
     "overdue",
+    "expiring",
 } | {*Freshness}
 
 

@@ -21,8 +21,8 @@ from relay.config.translation import settable_keys
 from relay.log import CATALOGUE, FIELDS, Event, configure, emit
 
 PACKAGE = Path(relay.__file__).parent
-TOOLS = {"df", "du", "findmnt", "fuser", "journalctl", "less", "ls", "relay", "ssh-keyscan", "sudo", "systemctl"}
-"""What else a host with systemd and OpenSSH has."""
+TOOLS = {"df", "du", "findmnt", "fuser", "gpg", "journalctl", "less", "ls", "relay", "ssh-keyscan", "sudo", "systemctl"}
+"""What else a host with systemd, OpenSSH and GnuPG has."""
 
 STAND_INS = {"ID", "ROUTE", "SEGMENT", "ACCOUNT", "UPSTREAM"}
 """What the runbook says a reader is to put something in the place of."""
@@ -108,7 +108,7 @@ def test_every_command_of_the_relay_exists(words: list[str]) -> None:
 
 
 def test_every_other_command_is_a_hosts() -> None:
-    """Nothing is typed that a host with systemd and OpenSSH does not have."""
+    """Nothing is typed that a host with systemd, OpenSSH and GnuPG does not have."""
     assert {command[0] for command in typed(text())} <= TOOLS
 
 

@@ -176,6 +176,21 @@ def test_an_error_of_the_daemon_is_not_taken_for_a_lock(spool: Spool) -> None:
         pass
 
 
+def test_the_lock_tells_that_the_one_before_was_cut_off(spool: Spool) -> None:
+    """A daemon that ended by itself, however badly, is over; one that was killed is known by what it left."""
+    with spool.lock() as was_cut_off:
+        assert not was_cut_off
+    with pytest.raises(ValueError, match="a defect"), spool.lock():
+        raise ValueError("a defect")
+    with spool.lock() as was_cut_off:
+        assert not was_cut_off
+    killed = "import os, sys; from pathlib import Path; from relay.spool import Spool\n"
+    killed += "with Spool(Path(sys.argv[1])).lock(): os._exit(1)\n"
+    subprocess.run([sys.executable, "-c", killed, str(spool.database.parent)], check=False)
+    with spool.lock() as was_cut_off:
+        assert was_cut_off
+
+
 # The landing zone
 
 
