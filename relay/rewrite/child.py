@@ -18,7 +18,7 @@ from relay.rewrite.unusable import UnusableSource
 # -P: the child imports the relay that its parent runs, not what lies in the directory that the parent was started in.
 _COMMAND: Final = (sys.executable, "-P", "-m", "relay.rewrite")
 
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     # Arrays of some megabytes are made and dropped all the time: kept by the allocator instead of given back to the
     # system each time, they cost a fifth less.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -26,6 +26,7 @@ _ENVIRONMENT: Final = {
     # One rewrite is one core's work; the others are for the uploads.
     "OPENBLAS_NUM_THREADS": "1",
 }
+"""What the child's environment has beside the daemon's."""
 
 _UNUSABLE: Final = 3
 _NO_ROOM: Final = 4
@@ -96,7 +97,7 @@ async def _talk(request: bytes) -> tuple[int | None, bytes, bytes]:
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C at a terminal is the parent's to act on.
         start_new_session=True,
-        env=os.environ | _ENVIRONMENT,
+        env=os.environ | ENVIRONMENT,
     )
     try:
         output, trouble = await child.communicate(request)

@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relay.model import Draft
-from relay.rewrite.bulk.judged import Identifiers
-from relay.rewrite.bulk.seen import Seen
+from relay.rewrite.bulk.judged import Identifiers, Values, lines
+from relay.rewrite.bulk.seen import Keys, Seen
 from relay.rewrite.durable import append, create, sync
 from relay.rewrite.report import Tally
 from relay.rewrite.unusable import Unusable, UnusableSource
 
-_MOST_BYTES_IN_MEMORY: Final = 1 << 22
-"""Bytes of all drafts together. Each time, the drafts are written one after another, so that one file is open at once
-however many segments there are."""
+_MOST_ROWS_IN_MEMORY: Final = 1 << 18
+"""Rows of all drafts together. Each time, the drafts are written one after another, so that one file is open at once
+however many segments there are, and the more rows are looked up at once, the quicker."""
 
 
 class Drafts:
     """The drafts of one export under one directory, numbered from 1 in order of first appearance.
 
-    What stays in memory is who is in each of them, and at most `_MOST_BYTES_IN_MEMORY` of their lines.
+    What stays in memory is who is in each of them, and the last rows, at most `_MOST_ROWS_IN_MEMORY` of them.
 
     Args:
         directory: where they are written; it is made.
@@ -37,7 +37,7 @@ class Drafts:
         self._limit = limit
         self._nobody = nobody
         self._drafts: dict[str, SegmentDraft] = {}
-        self._bytes_in_memory = 0
+        self._rows_in_memory = 0
 
     def of(self, segment: str) -> "SegmentDraft":
         """Return a segment's draft, which exists from now on.
@@ -59,9 +59,10 @@ class Drafts:
         return self._drafts[segment]
 
     def add(self, segment: str, identifiers: Identifiers, rows: NDArray[np.intp]) -> None:
-        """Count these rows of a segment, which can be sent, and write those whose identifier it does not have yet."""
-        self._bytes_in_memory += self.of(segment).add(identifiers, rows)
-        if self._bytes_in_memory >= _MOST_BYTES_IN_MEMORY:
+        """Take rows of a segment, which can be sent; written are those whose identifier it does not have yet."""
+        self.of(segment).add(identifiers, rows)
+        self._rows_in_memory += len(rows)
+        if self._rows_in_memory >= _MOST_ROWS_IN_MEMORY:
             self._write()
 
     def finish(self) -> tuple[Draft, ...]:
@@ -74,11 +75,11 @@ class Drafts:
     def _write(self) -> None:
         for draft in self._drafts.values():
             draft.write()
-        self._bytes_in_memory = 0
+        self._rows_in_memory = 0
 
 
 class SegmentDraft:
-    """One segment's draft while rows come. `tally` counts them; what is added is counted here."""
+    """One segment's draft while rows come. `tally` counts them; what is added is counted here, once it is written."""
 
     def __init__(self, ordinal: int, segment: str, path: Path, seen: Seen) -> None:
         self.tally = Tally()
@@ -87,23 +88,25 @@ class SegmentDraft:
         self._ending = f",{segment}\n"
         self._path = path
         self._seen = seen
-        self._lines: list[bytes] = []
+        self._taken: list[tuple[Keys, NDArray[np.bool_], Values]] = []
         self._size = 0
         self._sha256 = hashlib.sha256()
 
-    def add(self, identifiers: Identifiers, rows: NDArray[np.intp]) -> int:
-        """Add rows and return how many bytes of lines they are."""
-        new = rows[self._seen.add(identifiers.keys(rows))]
-        self.tally.rows_out += len(new)
-        self.tally.duplicates += len(rows) - len(new)
-        self.tally.suspect += int(np.count_nonzero(identifiers.suspects[new]))
-        self._lines.append(identifiers.lines(new, self._ending))
-        return len(self._lines[-1])
+    def add(self, identifiers: Identifiers, rows: NDArray[np.intp]) -> None:
+        """Take rows, until they are written."""
+        self._taken.append((identifiers.keys(rows), identifiers.suspects[rows], identifiers.values(rows)))
 
     def write(self) -> None:
-        """Move the lines in memory to the file, which exists from the first line on."""
-        content = b"".join(self._lines)
-        self._lines.clear()
+        """Move the rows in memory to the file, which exists from the first line on."""
+        if not self._taken:
+            return
+        keys, suspects, values = map(np.concatenate, zip(*self._taken, strict=True))
+        self._taken.clear()
+        new = np.flatnonzero(self._seen.add(keys))
+        self.tally.rows_out += len(new)
+        self.tally.duplicates += len(keys) - len(new)
+        self.tally.suspect += int(np.count_nonzero(suspects[new]))
+        content = lines(values[new], self._ending)
         if not content:
             return
         with append(self._path) if self._size else create(self._path) as file:

@@ -189,7 +189,7 @@ def _is(found: Identifiers, row: int, code: int, cell: str, expected: Identifier
     return (
         code == judged.SENT
         and bool(found.suspects[row]) == expected.suspect
-        and found.lines(rows, "").decode() == expected.value
+        and judged.lines(found.values(rows), "").decode() == expected.value
     )
 
 

@@ -7,12 +7,13 @@
     python tests/bench/rewrite.py curve --output curve.svg   how time and memory grow with the rows
     python tests/bench/rewrite.py latency                    an SFTP operation while ten million rows are rewritten
 
-Each engine is a process of its own that reads the export and writes the lists, the rejects and the counts. `plain` is
-what one would write first: the csv module, and phonenumbers (email-validator) for every row. It is so slow that it
-reads a million rows at most and counts for as many times longer. The others do the nearest equivalent that their
-language makes natural: strip the punctuation, take ten digits with or without a 1, drop doubles, split by segment; none
-of them knows which numbers exist, masks what it rejects, or knows its line. The projections do not even judge: two
-columns in, two columns out. What is not installed is left out: `pip install duckdb pandas`, `apt-get install miller`.
+Each engine is a process of its own that reads the export and writes the lists, the rejects and the counts; the relay's
+has the environment that the daemon gives it. `plain` is what one would write first: the csv module, and phonenumbers
+(email-validator) for every row. It is so slow that it reads a million rows at most and counts for as many times longer.
+The others do the nearest equivalent that their language makes natural: strip the punctuation, take ten digits with or
+without a 1, drop doubles, split by segment; none of them knows which numbers exist, masks what it rejects, or knows its
+line. The projections do not even judge: two columns in, two columns out. What is not installed is left out: `pip install
+duckdb pandas`, `apt-get install miller`.
 """
 
 import argparse
@@ -35,6 +36,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.exports import SHAPES, write_export
 from bench.growth import draw
 from bench.responsive import stat_while_rewriting
+
+from relay.rewrite.child import ENVIRONMENT
 
 PLAIN_ROWS: Final = 1_000_000
 ENGINES: Final = ("relay", "plain", "pandas", "duckdb", "miller", "projection_duckdb", "projection_csv")
@@ -63,8 +66,9 @@ def measure(engine: str, export: Path, directory: Path, most: int = sys.maxsize)
     out.mkdir()
     command = [sys.executable, str(Path(__file__).with_name("peers.py")), engine, str(export), str(out), str(most)]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    own = ENVIRONMENT if engine == "relay" else {}
     began = time.perf_counter()
-    child = subprocess.Popen(command, env=os.environ | threads)
+    child = subprocess.Popen(command, env=os.environ | threads | own)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)

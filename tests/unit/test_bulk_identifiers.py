@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from parts.people import PHONE_FORMS, people, person
 
 from relay.rewrite.bulk import judged
-from relay.rewrite.bulk.cells import Cells
+from relay.rewrite.bulk.cells import Cells, as_words
 from relay.rewrite.bulk.emails import Domains, Emails
 from relay.rewrite.bulk.judged import Identifiers
 from relay.rewrite.bulk.phones import Phones
+from relay.rewrite.bulk.shapes import LONGEST, shape_of
 from relay.rewrite.email import judge_email
 from relay.rewrite.mask import mask_identifier
 from relay.rewrite.phone import judge_phone
@@ -58,13 +59,15 @@ def assert_agrees(found: Identifiers, row: int, cell: str, expected: Identifier 
     if isinstance(expected, Identifier):
         assert code == judged.SENT
         assert bool(found.suspects[row]) == expected.suspect
-        assert found.lines(rows, ",VIP\n").decode() == f"{expected.value},VIP\n"
+        assert judged.lines(found.values(rows), ",VIP\n").decode() == f"{expected.value},VIP\n"
     else:
         assert judged.reason_of(code) is expected.reason
         assert found.masked(rows) == [mask_identifier(cell)]
 
 
-@given(st.lists(written() | st.text("0123456789+()-. xXeE#;,", max_size=26), max_size=30), st.sampled_from(PHONE_RULES))
+@given(
+    st.lists(written() | st.text("0123456789+()-. xXeE#;,\0\1", max_size=26), max_size=30), st.sampled_from(PHONE_RULES)
+)
 def test_numbers_are_judged_as_by_the_reference_rules(cells: list[str], rules: PhoneRules) -> None:
     """Whatever is decided of a number by its shape is what the rules say of it."""
     found = Phones(Cells.of(cells), rules)
@@ -117,6 +120,24 @@ def test_the_usual_faults_are_decided_in_bulk(cell: str, reason: Reason) -> None
     assert found.masked(np.array([0])) == [mask_identifier(cell)]
 
 
+@pytest.mark.parametrize("cell", ["2125550100", "+1 (212) 555-0100", "212\u2011555\u20110100 x4", "n/a"])
+def test_a_shape_is_told_by_every_byte_of_a_cell(cell: str) -> None:
+    """Whatever byte stands at whatever place of a cell, it is taken for another shape unless digit stands for digit."""
+    text = cell.encode()
+    others = [text[:at] + bytes([byte]) + text[at + 1 :] for at in range(len(text)) for byte in range(256)]
+    cells = Cells(
+        np.frombuffer(b"".join(others) + bytes(64), np.uint8),
+        np.arange(len(others)) * len(text),
+        np.arange(1, len(others) + 1) * len(text),
+    )
+    shape = shape_of(text, PhoneRules())
+    digits = frozenset(b"0123456789")
+    expected = [
+        all(one == own or {one, own} <= digits for one, own in zip(other, text, strict=True)) for other in others
+    ]
+    assert shape.fits(as_words(cells.items(LONGEST))).tolist() == expected
+
+
 def test_what_the_reference_rules_found_is_noted() -> None:
     """A strange cell, once judged, is written and told apart like any other."""
     for found in (
@@ -127,5 +148,5 @@ def test_what_the_reference_rules_found_is_noted() -> None:
         assert (found.codes == judged.STRANGE).all()
         found.put(1, Identifier(value, key=value, suspect=isinstance(found, Phones)))
         assert found.codes.tolist() == [judged.STRANGE, judged.SENT]
-        assert found.lines(np.array([1]), ",VIP\n").decode() == f"{value},VIP\n"
+        assert judged.lines(found.values(np.array([1])), ",VIP\n").decode() == f"{value},VIP\n"
         assert bool(found.suspects[1]) == isinstance(found, Phones)

@@ -161,7 +161,8 @@ def find_cells(raw: bytes, dialect: Dialect, width: int, place: Place) -> Block 
     if not _is_usual(raw, dialect):
         return None
     text = padded(raw)
-    special = (text == _LF) | (text == ord(dialect.delimiter))
+    special = text == _LF
+    special |= text == ord(dialect.delimiter)
     if not dialect.quotes or b'"' not in raw:
         places = np.flatnonzero(special)
         return _block(text, _Separators(places, text[places]), dialect, width, place)

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Final, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Positions = NDArray[np.int64]
 Words = NDArray[np.uint64]
+Items = NDArray[np.void]
+"""Bytes that lie side by side, as many in each item."""
 
 WORD: Final = 8
 """Bytes in a word."""
@@ -44,15 +47,25 @@ class Cells:
         """Bytes in each cell."""
         return self.ends - self.begins
 
+    def of_rows(self, rows: NDArray[np.intp]) -> "Cells":
+        """Return the cells of some rows."""
+        return Cells(self.text, self.begins[rows], self.ends[rows])
+
+    def items(self, width: int) -> Items:
+        """Return `width` bytes, at most `WIDEST`, from where each cell begins, whatever is behind it."""
+        # Single items are gathered many times as fast as rows of a table.
+        windows: Items = np.ndarray((len(self.text) - width + 1,), f"V{width}", self.text, strides=(1,))
+        return windows[self.begins]
+
     def words(self, width: int) -> Words:
         """Return the first `width` bytes of each cell, as a row of words; what the cell does not have is nought.
 
         Args:
             width: bytes; a multiple of `WORD`, at most `WIDEST`.
         """
-        rows: Words = np.ascontiguousarray(sliding_window_view(self.text, width)[self.begins]).view(np.uint64)
-        rows &= _masks(width)[np.minimum(self.lengths, width)]
-        return rows
+        words = as_words(self.items(width))
+        words &= as_words(_masks(width)[np.minimum(self.lengths, width)])
+        return words
 
     def at(self, row: int) -> bytes:
         """Return one cell."""
@@ -64,8 +77,33 @@ def padded(text: bytes) -> Bytes:
     return np.frombuffer(text + bytes(WIDEST), np.uint8)
 
 
+def as_words(items: Items) -> Words:
+    """Return items, whose bytes are a multiple of `WORD`, as rows of words."""
+    return items.view(np.uint64).reshape(-1, items.itemsize // WORD)
+
+
+def bytes_at(items: Items, places: tuple[int, ...]) -> NDArray[np.bytes_]:
+    """Return the bytes at these places of each item, side by side."""
+    source, target = _fields(places, items.itemsize)
+    found = np.empty(len(items), target)
+    for field in target.names or ():
+        found[field] = items.view(source)[field]
+    return found.view(f"S{len(places)}")
+
+
 @cache
-def _masks(width: int) -> Words:
-    """Return for every length up to `width` the words that keep so many bytes."""
+def _fields(places: tuple[int, ...], width: int) -> tuple[np.dtype[np.void], np.dtype[np.void]]:
+    """Return where the runs of these places lie in an item, and the same runs side by side."""
+    begins = [number for number, place in enumerate(places) if number == 0 or place != places[number - 1] + 1]
+    lengths = [end - begin for begin, end in pairwise((*begins, len(places)))]
+    names, runs = [f"run {begin}" for begin in begins], [f"V{length}" for length in lengths]
+    offsets = [places[begin] for begin in begins]
+    source = np.dtype({"names": names, "formats": runs, "offsets": offsets, "itemsize": width})
+    return source, np.dtype(list(zip(names, runs, strict=True)))
+
+
+@cache
+def _masks(width: int) -> Items:
+    """Return for every length up to `width` the bytes that keep so many."""
     kept = np.arange(width) < np.arange(width + 1)[:, np.newaxis]
-    return (kept * np.uint8(0xFF)).view(np.uint64)
+    return (kept * np.uint8(0xFF)).view(f"V{width}")[:, 0]

@@ -72,7 +72,7 @@ class Distinct:
             return
         begin = len(self.contents)
         self.contents += map(cells.at, new.tolist())
-        self._words = np.concatenate((self._words, Cells(cells.text, cells.begins[new], cells.ends[new]).words(WIDEST)))
+        self._words = np.concatenate((self._words, cells.of_rows(new).words(WIDEST)))
         fingerprints = np.concatenate((self._fingerprints, prints[new]))
         numbers = np.concatenate((self._numbers, np.arange(begin, len(self.contents), dtype=np.int32)))
         order = np.argsort(fingerprints)

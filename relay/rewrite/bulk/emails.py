@@ -70,10 +70,9 @@ class Emails:
         """Return what may be shown of rejected cells (rule S9)."""
         return [mask_identifier(self._cells[row]) for row in rows.tolist()]
 
-    def lines(self, rows: NDArray[np.intp], ending: str) -> bytes:
-        """Return the outgoing lines of these rows, which are `SENT`; `ending` is what follows each identifier."""
-        values = self._values
-        return (ending.join([values[row] for row in rows.tolist()]) + ending).encode() if len(rows) else b""
+    def values(self, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+        """Return the addresses of these rows, which are `SENT`."""
+        return np.array([self._values[row] for row in rows.tolist()], np.object_)
 
     def keys(self, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
         """Return 64 bits for each of these rows' addresses (rule E2).

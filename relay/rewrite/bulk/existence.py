@@ -5,7 +5,7 @@ of the installed version whenever it is first wanted, so no upgrade can leave it
 painted (a pattern that looks deeper, or is written in a new way) the library itself is asked, number by number.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from itertools import product
 from typing import Final
@@ -68,7 +68,7 @@ def paint(regions: Iterable[phonenumbers.PhoneMetadata | None]) -> NDArray[np.bo
     Raises:
         UnknownPatternError: the metadata cannot be painted.
     """
-    table: NDArray[np.uint8] = np.full((10,) * _DEEP, _OPEN, np.uint8)
+    table: NDArray[np.uint8] = np.full(10**_DEEP, _OPEN, np.uint8)
     for metadata in regions:
         if metadata is None:
             raise UnknownPatternError("a region without metadata")
@@ -76,7 +76,7 @@ def paint(regions: Iterable[phonenumbers.PhoneMetadata | None]) -> NDArray[np.bo
         _fill(table, _overlaps(area, _overlaps(_boxes(metadata.general_desc), _typed(metadata))), _EXISTS)
         if metadata.leading_digits is not None:
             _fill(table, area, _CLAIMED)
-    found: NDArray[np.bool_] = table.reshape(-1) == _EXISTS
+    found: NDArray[np.bool_] = table == _EXISTS
     return found
 
 
@@ -107,14 +107,18 @@ def _fill(table: NDArray[np.uint8], boxes: Iterable[Box], value: int) -> None:
         UnknownPatternError: a box depends on more digits than the table has.
     """
     for box in boxes:
-        where = np.ix_(*map(sorted, _cut(box)))
-        part = table[where]
+        places = _cut(box)
+        # What begins alike lies side by side, so that most of a box is filled in long runs.
+        where = np.ix_(*map(sorted, places))
+        parts = table.reshape((10,) * len(places) + (-1,))
+        part = parts[where]
         part[part == _OPEN] = value
-        table[where] = part
+        parts[where] = part
 
 
-def _cut(box: Box) -> Iterator[frozenset[int]]:
-    if any(digits != ANY for digits in box[_DEEP:]):
+def _cut(box: Box) -> Box:
+    """Return the places that decide, up to the last one that does."""
+    last = max((place for place, digits in enumerate(box) if digits != ANY), default=-1)
+    if last >= _DEEP:
         raise UnknownPatternError(f"more than {_DEEP} digits decide")
-    yield from box[:_DEEP]
-    yield from (ANY,) * (_DEEP - len(box))
+    return box[: last + 1]

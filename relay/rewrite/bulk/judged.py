@@ -9,6 +9,8 @@ from relay.rewrite.bulk.seen import Keys
 from relay.rewrite.verdict import Identifier, Reason
 
 Codes = NDArray[np.uint8]
+Values = NDArray[np.bytes_] | NDArray[np.object_]
+"""Identifiers: ASCII bytes, all as long, or texts."""
 
 STRANGE: Final = 0
 """The reference rules must look."""
@@ -55,5 +57,15 @@ class Identifiers(Protocol):
     def keys(self, rows: NDArray[np.intp]) -> Keys:
         """Return by what these rows' persons, who are `SENT`, are told apart."""
 
-    def lines(self, rows: NDArray[np.intp], ending: str) -> bytes:
-        """Return the outgoing lines of these rows, which are `SENT`; `ending` is what follows each identifier."""
+    def values(self, rows: NDArray[np.intp]) -> Values:
+        """Return the identifiers of these rows, which are `SENT`, as they are written."""
+
+
+def lines(values: Values, ending: str) -> bytes:
+    """Return the outgoing lines of identifiers; `ending` is what follows each (rule A3)."""
+    if values.dtype == object:
+        return (ending.join([*values.tolist(), ""])).encode()
+    found = np.empty(len(values), [("identifier", values.dtype), ("ending", f"V{len(ending)}")])
+    found["identifier"] = values
+    found["ending"] = np.void(ending.encode())
+    return found.tobytes()

@@ -6,6 +6,7 @@ so that a new kind of pattern is never read wrongly.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -93,5 +94,6 @@ def _repeated(part: list[Box], times: int) -> list[Box]:
     return [sum(boxes, ()) for boxes in product(part, repeat=times)]
 
 
+@cache
 def _digits(text: str) -> Digits:
     return frozenset(digit for digit in range(10) if re.fullmatch(text, str(digit)))
