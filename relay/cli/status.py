@@ -1,44 +1,42 @@
 """`relay status`: today at a glance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from relay.cli.context import config_option
-from relay.cli.deliveries import how_far, outgoing, why_it_waits
 from relay.cli.documents import Document, arrival_document, delivery_document, export_document, instant
-from relay.cli.exports import print_exports
-from relay.cli.figures import change, moment, rows, size
-from relay.cli.listing import ListedRow, print_heading, print_listing
-from relay.cli.pasting import command_line, decisions_due
+from relay.cli.glance import print_in_full, print_in_short
+from relay.cli.pasting import decisions_due
 from relay.cli.probing import probe_fields
-from relay.cli.standing import SHOWN_FOR, RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather
 from relay.cli.state import read_state
-from relay.cli.tables import as_text, print_json
-from relay.freshness import SENT_LATELY
-from relay.model import Delivery, DeliveryState, Export, Freshness
+from relay.cli.tables import print_json
+from relay.model import Export
+from relay.standing import RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather
 
-_FRESHNESS_STYLES: Final[Mapping[Freshness, Mapping[str, Any]]] = {
-    Freshness.OK: {"fg": "green"},
-    Freshness.LATE: {"fg": "yellow"},
-    Freshness.MISSING: {"fg": "red", "bold": True},
-}
+_LINES_OF_A_ROUTE: Final = 6
+_LINES_OF_A_SCREEN: Final = 42
 
 
 @click.command()
 @config_option
+@click.option("--route", metavar="NAME", help="Only this route, with all of its segments.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 @click.pass_context
-def status(ctx: click.Context, config: Path, *, as_json: bool) -> None:
+def status(ctx: click.Context, config: Path, route: str | None, *, as_json: bool) -> None:
     """Show today at a glance: what was sent last, what waits and why, and what a person must decide.
 
     \b
     Example:
       relay status
+      relay status --route sirendenim
       relay status --json | jq '.findings'
+
+    What wants a person comes first, with the commands that end it. Where all segments do not fit on a screen, routes
+    that are well have a line each.
 
     "sent" says that the upstream has the file under its final name, no more. Exit status 1 if a list is late or
     missing, held or has failed, an export is quarantined or an upstream is suspended; rejected rows alone are fine.
@@ -48,163 +46,38 @@ def status(ctx: click.Context, config: Path, *, as_json: bool) -> None:
     loaded = load(config, with_files=False)
     with read_state(loaded) as store:
         standing = gather(loaded, store, datetime.now(UTC))
+    if route is not None:
+        standing = _only(standing, route)
     if as_json:
         print_json(_document(standing, loaded.state_dir, config))
+    elif route is not None or _fits(standing):
+        print_in_full(standing, loaded.state_dir, config)
     else:
-        _print(standing, loaded.state_dir, config)
+        print_in_short(standing, loaded.state_dir, config)
     ctx.exit(1 if standing.findings else 0)
 
 
-def _print(standing: Standing, state_dir: Path, config: Path) -> None:
-    click.echo(f"{moment(standing.at)} UTC, the relay is {'' if standing.running else 'not '}running")
-    for route in standing.routes:
-        _print_route(route, config)
-    if standing.quarantined:
-        print_heading("Quarantined exports")
-        print_exports(standing.quarantined, config, indent=2)
-    if standing.gathering:
-        print_heading("Exports that wait for more files")
-        print_exports(standing.gathering, config, indent=2)
-    if standing.unrouted:
-        print_heading("Files that no route wants")
-        for arrival in standing.unrouted:
-            click.echo(f"  {moment(arrival.landed_at)}  {as_text(arrival.path)}, account {arrival.account}")
-    print_heading("Upstreams")
-    _print_upstreams(standing.upstreams, config)
-    print_heading("Disk")
-    click.echo(f"  {size(standing.disk_free)} of {size(standing.disk_total)} free for {state_dir}\n")
-    if standing.findings:
-        click.secho(f"To decide: {', '.join(standing.findings)}.", fg="red", bold=True)
-    else:
-        click.secho("Nothing waits for a decision.", fg="green")
-
-
-def _print_route(route: RouteStanding, config: Path) -> None:
-    print_heading(f"Route {route.name}")
-    if route.settings is None:
-        click.echo("  The configuration does not have this route any more.")
-    else:
-        it = route.settings
-        click.echo(
-            f"  from {it.account} to {it.upstream} as {it.client_domain}; today is {route.today} ({it.timezone})"
-        )
-    if words := _freshness(route):
-        click.echo(f"  {words}")
-    for words in _last_exports(route):
-        click.echo(f"  {words}")
-    if route.segments:
-        print_listing(
-            ["segment", "state", "rows", "change", "lost", "gained", "last sent (UTC)", "as"],
-            [_listed(segment, config) for segment in route.segments],
-            right=["rows", "change", "lost", "gained"],
-            indent=2,
-        )
-    if route.older_segments:
-        click.echo(f"  and {route.older_segments:,} segments of which no list came for {SHOWN_FOR.days} days")
-
-
-def _freshness(route: RouteStanding) -> str | None:
-    """Say whether what was expected by now has gone out (rule W2), or nothing where nothing is expected."""
-    if route.settings is None or route.settings.expect_by is None:
-        return None
-    expected = f"expected by {route.settings.expect_by:%H:%M}"
-    if route.freshness is None or route.freshness.route is None:
-        return f"{expected}, from the next deadline on"
-    verdict = click.style(route.freshness.route.upper(), **_FRESHNESS_STYLES[route.freshness.route])
-    unfresh = [segment for segment, it in route.freshness.segments.items() if it is not Freshness.OK]
-    if route.freshness.route is Freshness.OK:
-        whose = ""
-    else:
-        whose = f": {', '.join(unfresh)}" if unfresh else f": nothing was sent for {SENT_LATELY.days} days"
-    return f"{expected}: {verdict} for {route.freshness.day}{whose}"
-
-
-def _last_exports(route: RouteStanding) -> Iterator[str]:
-    """Say what came last, and, where that was not accepted, what was accepted last."""
-    last, accepted = route.last_export, route.last_accepted
-    if last is None:
-        yield "no export yet"
-    elif last != accepted:
-        yield f"last export {last.id}, {last.state}, received {moment(last.received_at)}"
-    if accepted is not None and accepted.report is not None:
-        totals = accepted.report.totals
-        yield f"last accepted {accepted.id}, received {moment(accepted.received_at)}"
-        yield f"  {totals.rows_in:,} rows, {totals.rows_out:,} to send, {totals.rejected:,} rejected"
-
-
-def _listed(standing: SegmentStanding, config: Path) -> ListedRow:
-    sent = standing.last_sent
-    cells = (
-        (standing.segment, standing.state, None, None, None, None, None, None)
-        if sent is None
-        else (
-            standing.segment,
-            standing.state,
-            sent.counts.rows_out,
-            change(sent.counts.rows_out, sent.previous_rows),
-            sent.lost,
-            sent.gained,
-            moment(sent.sent_at),
-            _short_name(sent),
-        )
-    )
-    return ListedRow(
-        cells,
-        remarks=[words for it in standing.waiting for words in _waits(it)],
-        commands=[command for it in standing.waiting for command in decisions_due(it, config)],
+def _only(standing: Standing, route: str) -> Standing:
+    """Return how one route stands, and its upstream."""
+    found = [it for it in standing.routes if it.name == route]
+    if not found:
+        names = ", ".join(it.name for it in standing.routes)
+        raise click.BadParameter(f"there is no route {route}; there are: {names}", param_hint="--route")
+    return replace(
+        standing,
+        routes=tuple(found),
+        quarantined=tuple(it for it in standing.quarantined if it.route == route),
+        gathering=tuple(it for it in standing.gathering if it.route == route),
+        unrouted=(),
+        upstreams=tuple(
+            it for it in standing.upstreams if found[0].settings and it.settings.name == found[0].settings.upstream
+        ),
     )
 
 
-def _short_name(delivery: Delivery) -> str:
-    """The remote name without the part that all names of a client domain have in common."""
-    return (outgoing(delivery) or "").replace(f"{delivery.client_domain}_subscriber_segment", "…")
-
-
-def _waits(delivery: Delivery) -> Iterator[str]:
-    """Say which list waits and why; where the upstream refused it, also what to do there."""
-    yield f"{delivery.id}, {rows(delivery.counts.rows_out)}, {delivery.state}"
-    if why := why_it_waits(delivery):
-        yield why
-    if words := how_far(delivery):
-        yield words
-    if delivery.state is DeliveryState.FAILED and delivery.hint:
-        yield delivery.hint
-
-
-def _print_upstreams(upstreams: Sequence[UpstreamStanding], config: Path) -> None:
-    print_listing(
-        ["upstream", "state", "where", "publish"],
-        [
-            ListedRow(
-                (it.settings.name, "suspended" if it.suspension else "in use", _where(it), it.settings.publish),
-                remarks=[*_suspended(it), *_checked(it)],
-                commands=[command_line(config, "resume", it.settings.name)] if it.suspension else [],
-            )
-            for it in upstreams
-        ],
-        indent=2,
-    )
-
-
-def _where(upstream: UpstreamStanding) -> str:
-    it = upstream.settings
-    return f"{it.user}@{it.host}:{it.port}{it.directory}"
-
-
-def _suspended(upstream: UpstreamStanding) -> Sequence[str]:
-    it = upstream.suspension
-    if it is None:
-        return ()
-    since = f"nothing is sent there since {moment(it.suspended_at)}; looked at again at {moment(it.probe_at)}"
-    return (f"{it.reason}: {it.detail}", since, it.hint)
-
-
-def _checked(upstream: UpstreamStanding) -> Iterator[str]:
-    """Say what `relay check --connect` found there last."""
-    if it := upstream.probe:
-        said = f"lists get their names by {it.publish}" if it.publish else "no list could be sent"
-        weak = ", so that a cut-off one could be read there" if it.publish == "direct" else ""
-        yield f"checked {moment(it.probed_at)}: {said}{weak}"
+def _fits(standing: Standing) -> bool:
+    """Say whether every segment of every route fits on a screen."""
+    return sum(_LINES_OF_A_ROUTE + len(route.segments) for route in standing.routes) <= _LINES_OF_A_SCREEN
 
 
 def _document(standing: Standing, state_dir: Path, config: Path) -> Document:

@@ -10,6 +10,7 @@ from typing import Final
 from relay.config import Config, RouteSettings
 from relay.log import Event
 from relay.model import Delivery, DeliveryState, ExportState, Freshness, Transition
+from relay.standing import Standing, gather
 from relay.store import Store
 
 TOLD: Final = timedelta(days=90)
@@ -66,19 +67,19 @@ class Story:
 
     at: datetime
     since: date
+    standing: Standing
     routes: tuple[RouteStory, ...]
-    waiting: tuple[Delivery, ...]
     decisions: tuple[Transition, ...]
 
 
 def tell(config: Config, store: Store, now: datetime) -> Story:
-    """Gather what happened in the last 90 days, and what waits."""
+    """Gather what happened in the last 90 days, and how things stand now."""
     since = now - TOLD
     return Story(
         at=now,
         since=since.date(),
+        standing=gather(config, store, now),
         routes=tuple(_route(route, store, since, now) for route in config.routes.values()),
-        waiting=tuple(store.deliveries(state=DeliveryState.HELD)),
         decisions=tuple(store.happened([it.value for it in _DECISIONS], since, limit=_MOST_DECISIONS)),
     )
 

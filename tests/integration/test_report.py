@@ -1,24 +1,20 @@
 """`relay report`: 90 days in one HTML file, looked at in a real browser."""
 
-import os
 import re
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from parts.books import Books, draft, report
+from parts.browser import CHROMIUM, Scheme, picture_of
 from parts.canary import assert_no_person
 from parts.host import SHRUNK, Host, a_host
+from parts.month import live_for_a_month
 
-from relay.freshness import Expectation
 from relay.model import Acceptance, Comparison, Overlap, Queue
 
-CHROMIUM = shutil.which("chromium")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
@@ -26,24 +22,8 @@ NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def host(tmp_path: Path) -> Iterator[Host]:
     """A host that has a month behind it: two segments every day, one held list, a day without."""
     with a_host(tmp_path) as host:
-        live_for_a_month(host)
+        live_for_a_month(host, second="Lapsed <b>")
         yield host
-
-
-def live_for_a_month(host: Host) -> None:
-    """Send lists every morning but one, and hold the last."""
-    by = host.books.now.replace(second=0, microsecond=0)
-    host.set_route(f'expect_by = "{by:%H:%M}"')
-    expectation = Expectation(by.time(), timedelta(hours=2), ZoneInfo("UTC"))
-    host.books.now -= timedelta(days=30)
-    host.books.store.judge_freshness("sirendenim", expectation, host.books.now)
-    for day in range(30):
-        host.books.now += timedelta(days=1)
-        if day != 20:
-            host.send(segment="Most Loyal", rows=48_000 + 100 * day)
-            host.send(segment="Lapsed <b>", rows=900 + day)
-        host.books.store.judge_freshness("sirendenim", expectation, host.books.now)
-    host.books.plan(SHRUNK, segment="Most Loyal", rows=20)
 
 
 def test_it_says_what_was_sent_held_and_rejected(host: Host, tmp_path: Path) -> None:
@@ -109,18 +89,10 @@ def test_a_file_that_cannot_be_written_is_said(host: Host, tmp_path: Path) -> No
 
 @NEEDS_CHROMIUM
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_it(host: Host, tmp_path: Path, scheme: str) -> None:
+def test_a_browser_shows_it(host: Host, tmp_path: Path, scheme: Scheme) -> None:
     """Rendered by Chromium without a word on its console, in light and in dark, with every bar in its place."""
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     host.run("report", "--output", str(page))
-    browser = [
-        *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr"),
-        *(f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1000,1400", f"--screenshot={picture}"),
-        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
-        page.as_uri(),
-    ]
-    home = {**os.environ, "HOME": str(tmp_path)}
-    shown = subprocess.run(browser, capture_output=True, text=True, check=True, timeout=110, env=home)
-    assert "CONSOLE" not in shown.stderr
+    said = picture_of(page, scheme, picture)
+    assert "CONSOLE" not in said
     assert picture.stat().st_size > 20_000

@@ -118,13 +118,14 @@ class Books:
         rows: int = 1000,
         landed_at: datetime | None = None,
         upstream: str = UPSTREAM,
+        route: str = ROUTE,
         client_domain: str = ROUTE,
         cuts: Sequence[Cut] = (),
     ) -> Delivery:
         """A delivery of a new export's only segment, queued unless `verdict` says otherwise."""
         given = verdict or Queue()
         return self.accept(
-            self.receive(),
+            self.receive(route=route),
             draft(segment=segment, content=content or str(self._next()), rows=rows),
             plan=lambda *_: given,
             landed_at=landed_at,

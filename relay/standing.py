@@ -1,4 +1,4 @@
-"""How things stand today: what `relay status` shows, gathered from the configuration, the state and the disk."""
+"""How things stand at one moment: what `relay status` and the report show of configuration, state and disk."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -53,6 +53,11 @@ class SegmentStanding:
             return self.waiting[0].state
         return self.newest.state if self.last_sent is None else DeliveryState.SENT
 
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether one of its lists waits for a decision."""
+        return any(it.state in {DeliveryState.HELD, DeliveryState.FAILED} for it in self.waiting)
+
 
 @dataclass(frozen=True, slots=True)
 class RouteStanding:
@@ -66,6 +71,17 @@ class RouteStanding:
     segments: tuple[SegmentStanding, ...]
     older_segments: int
     freshness: "DayVerdict | None"
+
+    @property
+    def troubled(self) -> tuple[SegmentStanding, ...]:
+        """Its segments of which a list waits for a person."""
+        return tuple(it for it in self.segments if it.needs_a_person)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing of it waits for a person, and nothing is late or missing."""
+        is_fresh = self.freshness is None or self.freshness.route in {None, Freshness.OK}
+        return is_fresh and self.settings is not None and not self.troubled
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +108,19 @@ class Standing:
     disk_total: int
 
     @property
+    def troubled(self) -> tuple[RouteStanding, ...]:
+        """The routes that want a person."""
+        return tuple(route for route in self.routes if not route.is_well)
+
+    @property
     def waiting(self) -> tuple[Delivery, ...]:
         """Every list that waits."""
         return tuple(it for route in self.routes for segment in route.segments for it in segment.waiting)
+
+    @property
+    def undecided(self) -> tuple[Delivery, ...]:
+        """Every list that waits for a person."""
+        return tuple(it for it in self.waiting if it.state in {DeliveryState.HELD, DeliveryState.FAILED})
 
     @property
     def findings(self) -> tuple[str, ...]:
