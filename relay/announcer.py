@@ -9,23 +9,26 @@ import asyncio
 import hashlib
 import re
 from contextlib import suppress
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from relay.config import Config
 from relay.log import Event, emit
+from relay.pulse import Pulse
 from relay.store import Store
 
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY: Final = timedelta(seconds=0.5)
 
 
 class Announcer:
     """Follows the history and writes what is new into the log."""
 
-    def __init__(self, store: Store, wake: asyncio.Event, config: Config) -> None:
+    def __init__(self, store: Store, wake: asyncio.Event, config: Config, *, pulse: Pulse) -> None:
         """Follow `store`; whoever commits to it sets `wake`."""
         self._store = store
         self._wake = wake
         self._config = config
+        self._pulse = pulse
         self._finishing = False
 
     def reload(self, config: Config) -> None:
@@ -35,9 +38,10 @@ class Announcer:
     async def run(self) -> None:
         """Announce until told to finish. Wakes when told, and looks often enough to see other processes' decisions."""
         while not self._finishing:
+            self._pulse.turn("announcer", _LOOK_EVERY)
             await self._announce()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_SECONDS):
+                async with asyncio.timeout(_LOOK_EVERY.total_seconds()):
                     await self._wake.wait()
         await self._announce()
 

@@ -8,8 +8,10 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +27,7 @@ from relay.announcer import Announcer
 from relay.config import Config, ConfigError, load
 from relay.disk import disk_trouble
 from relay.expiry import ExpiryWatch
+from relay.inherited import inherited_sockets
 from relay.intake.clear import clear_view
 from relay.intake.stage import Intake
 from relay.landing import LandingServer
@@ -32,11 +35,14 @@ from relay.log import Event, configure, emit
 from relay.model import RelayError
 from relay.notify import notify
 from relay.outbox import Outbox, Vigil
+from relay.pulse import Pulse
 from relay.report import write_report
 from relay.retention import sweep
 from relay.spool import Spool
+from relay.standing import gather
 from relay.standstill import Standstill
 from relay.store import Store
+from relay.vitals import Vitals
 
 _HEARTBEAT_EVERY: Final = timedelta(minutes=1)
 _REPORT_EVERY: Final = timedelta(days=1)
@@ -60,25 +66,30 @@ def serve(config_path: Path) -> int:
     emit(Event.RELAY_STARTED, version=__version__)
     began = time.monotonic()
     standstill = Standstill()
+    inherited = inherited_sockets()
     outcome: Config | bool = config
     while isinstance(outcome, Config):
         # Nothing outlives a runner, no thread either: what begins after a standstill is alone with the state.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            outcome = runner.run(_run_or_stand_still(config_path, outcome, standstill))
+            outcome = runner.run(_run_or_stand_still(config_path, outcome, standstill, inherited))
     if outcome:
         emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
     return 0 if outcome else 1
 
 
-async def _run_or_stand_still(config_path: Path, config: Config, standstill: Standstill) -> Config | bool:
+async def _run_or_stand_still(
+    config_path: Path, config: Config, standstill: Standstill, inherited: Sequence[socket.socket]
+) -> Config | bool:
     """Run the daemon; return whether it ended well, or where the disk refused, the settings to begin anew with."""
     try:
-        return await run(config_path, config)
+        return await run(config_path, config, inherited)
     except Exception as error:
         trouble = disk_trouble(error)
         if trouble is None:
             raise
-    if not await standstill.outlast(trouble, partial(_check_writable, config)):
+    with Spool(config.state_dir).kept_lock():
+        is_well_again = await standstill.outlast(trouble, partial(_check_writable, config))
+    if not is_well_again:
         return True
     try:
         return load(config_path)  # It may have been reloaded since the start.
@@ -100,7 +111,7 @@ def _check_writable(config: Config) -> None:
         store.check_writable()
 
 
-async def run(config_path: Path, config: Config) -> bool:
+async def run(config_path: Path, config: Config, inherited: Sequence[socket.socket]) -> bool:
     """Open the state, run the daemon on it until it is told to stop, and return whether it ended well.
 
     Raises:
@@ -108,10 +119,10 @@ async def run(config_path: Path, config: Config) -> bool:
         Exception: a group of nothing but what the disk refused, which may pass.
     """
     loop = asyncio.get_running_loop()
-    committed = asyncio.Event()
+    changes = Changes()
 
     def announce() -> None:
-        loop.call_soon_threadsafe(committed.set)
+        loop.call_soon_threadsafe(changes.committed)
 
     spool = Spool(config.state_dir)
     spool.prepare(config.accounts)
@@ -125,7 +136,7 @@ async def run(config_path: Path, config: Config) -> bool:
         store.check_sound()
         spool.remove_abandoned(lambda export_id: store.export(export_id) is not None)
         try:
-            await Daemon(config_path, config, spool, store, committed).run()
+            await Daemon(config_path, config, spool, store, changes, inherited=inherited).run()
         except Exception as ended:
             if disk_trouble(ended):
                 raise
@@ -152,22 +163,47 @@ def _tell_of(ended: Exception) -> None:
         )
 
 
+class Changes:
+    """Something was committed: who announces it, and who tells how things stand, clear their own mark."""
+
+    def __init__(self) -> None:
+        self.to_announce = asyncio.Event()
+        self.to_tell = asyncio.Event()
+
+    def committed(self) -> None:
+        """Set both."""
+        self.to_announce.set()
+        self.to_tell.set()
+
+
 class Daemon:
     """Every stage, running."""
 
-    def __init__(self, config_path: Path, config: Config, spool: Spool, store: Store, committed: asyncio.Event) -> None:
+    def __init__(
+        self,
+        config_path: Path,
+        config: Config,
+        spool: Spool,
+        store: Store,
+        changes: Changes,
+        *,
+        inherited: Sequence[socket.socket] = (),
+        pulse: Pulse | None = None,
+    ) -> None:
         self._config_path = config_path
         self._config = config
         self._spool = spool
         self._store = store
         self._began = time.monotonic()
         self._told_to_stop = asyncio.Event()
-        self._announcer = Announcer(store, committed, config)
-        self._outbox = Outbox(config, spool, store, random=random, now=_now)
-        self._vigil = Vigil(config, store, now=_now)
+        self._pulse = pulse = pulse or Pulse()
+        self._vitals = Vitals(pulse, spool, lambda: gather(self._config, store, _now()), changes.to_tell)
+        self._announcer = Announcer(store, changes.to_announce, config, pulse=pulse)
+        self._outbox = Outbox(config, spool, store, random=random, now=_now, pulse=pulse)
+        self._vigil = Vigil(config, store, now=_now, pulse=pulse)
         self._expiry = ExpiryWatch(config, now=_now)
-        self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now)
-        self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set)
+        self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now, pulse=pulse)
+        self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set, inherited=inherited)
 
     async def run(self) -> None:
         """Start every stage, say that the service is ready, and end the stages in order when told to stop."""
@@ -181,11 +217,14 @@ class Daemon:
                 upkeep = [
                     stages.create_task(it)
                     for it in (
-                        self._vigil.run(),
-                        self._expiry.run(),
-                        self._beat(),
-                        self._sweep(),
-                        self._landing.keep_bans(),
+                        *(
+                            self._vigil.run(),
+                            self._expiry.run(),
+                            self._landing.keep_bans(self._pulse),
+                            self._beat(),
+                            self._sweep(),
+                        ),
+                        *(self._vitals.tell_alive(), self._vitals.tell_standing()),
                     )
                 ]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
@@ -202,6 +241,7 @@ class Daemon:
         """Stop taking, let uploads and sends in hand come to an end for a while, then cut them off."""
         emit(Event.RELAY_DRAINING)
         notify("STOPPING=1")
+        self._pulse.finish()
         within = self._config.landing.drain
         intake.cancel()
         await asyncio.gather(self._landing.drain(within), self._outbox.drain(within))

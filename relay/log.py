@@ -35,8 +35,10 @@ class Event(StrEnum):
     RELAY_FAILED = "relay.failed"
     RELAY_SUSPENDED = "relay.suspended"
     RELAY_RESUMED = "relay.resumed"
+    RELAY_STALLED = "relay.stalled"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
+    LANDING_LISTEN_IGNORED = "landing.listen_ignored"
     LANDING_LOGIN_SUCCEEDED = "landing.login_succeeded"
     LANDING_LOGIN_REFUSED = "landing.login_refused"
     LANDING_CONNECTIONS_DROPPED = "landing.connections_dropped"
@@ -203,9 +205,19 @@ CATALOGUE: Final[dict[Event, Entry]] = {
         "reason detail hint",
     ),
     Event.RELAY_RESUMED: _entry("info", "the disk and the database are well again, and everything goes on"),
+    Event.RELAY_STALLED: _entry(
+        "error",
+        "a part of the service hangs; the service manager is told, and starts it again if it watches over it",
+        "detail hint",
+    ),
     Event.CONFIG_RELOADED: _entry("info", "accounts and routes were read again", "routes"),
     Event.CONFIG_REFUSED: _entry(
         "error", "a reload found problems; the old settings stay in force", "problems detail hint"
+    ),
+    Event.LANDING_LISTEN_IGNORED: _entry(
+        "warning",
+        "the service manager handed over sockets with other ports than `landing.listen` says; its sockets count",
+        "listen detail hint",
     ),
     Event.LANDING_LOGIN_SUCCEEDED: _entry("info", "a client logged in", "session account address method"),
     Event.LANDING_LOGIN_REFUSED: _entry(

@@ -1,9 +1,12 @@
-"""How things stand at one moment: what `relay status` and the report show of configuration, state and disk."""
+"""How things stand at one moment: what `relay status` and the report show of configuration, state and disk.
+
+The first line of `relay status` is also what the service manager shows of the service.
+"""
 
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from relay.model import (
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 SHOWN_FOR: Final = timedelta(days=7)
 """A segment of which no list came for so long is only counted, and so is a file that no route wants."""
 
+ALIVE_WITHIN: Final = timedelta(seconds=90)
+"""A daemon that has left no word for so long does not turn any more (rule T4)."""
+
 _UNSENT: Final = (
     DeliveryState.HELD,
     DeliveryState.FAILED,
@@ -35,6 +41,14 @@ _UNSENT: Final = (
     DeliveryState.QUEUED,
 )
 """The states of a list that still waits, the most pressing first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LifeSign:
+    """Whether the daemon lives, and in words why that is thought."""
+
+    is_alive: bool
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,24 @@ class Standing:
             ),
         )
         return tuple(f"{count} {one if count == 1 else many}" for count, one, many in found if count)
+
+    @property
+    def headline(self) -> str:
+        """The whole of it in a line."""
+        running = "running" if self.running else "not running"
+        found = ", ".join(self.findings) or "nothing waits for a person"
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the relay is {running}; {found}"
+
+
+def life_sign(spool: Spool, now: datetime) -> LifeSign:
+    """Look whether the daemon runs, and whether all of its loops turn. How things stand is another question."""
+    if not spool.is_in_use():
+        return LifeSign(is_alive=False, said="the relay is not running")
+    alive_at = spool.alive_at()
+    if alive_at is not None and now - alive_at > ALIVE_WITHIN:
+        silent = (now - alive_at).total_seconds()
+        return LifeSign(is_alive=False, said=f"the relay is running, but has not turned for {silent:.0f} s")
+    return LifeSign(is_alive=True, said="the relay is running")
 
 
 def gather(config: "Config", store: "Store", now: datetime) -> Standing:

@@ -31,10 +31,11 @@ class Standstill:
         """Wait until `check`, which writes, has nothing to say; False where the service is told to stop before."""
         stopping = _told_to_stop()  # before anybody hears that it stands still, and tells it to stop
         emit(Event.RELAY_SUSPENDED, reason=trouble.reason, detail=trouble.message, hint=trouble.hint)
-        notify("READY=1", f"STATUS=Suspended: {trouble.message}")
+        notify("READY=1", f"STATUS=The relay stands still: {trouble.message}")
         if time.monotonic() - self._well_since >= _LASTING_SECONDS:
             self._look_after = _FIRST_LOOK_SECONDS
         while not stopping.is_set():
+            notify("WATCHDOG=1")  # Standing still is no defect; beginning anew would help nobody.
             await _wait(stopping, self._look_after)
             self._look_after = min(self._look_after * 2, _LONGEST_LOOK_SECONDS)
             if not stopping.is_set() and await asyncio.to_thread(_is_well, check):

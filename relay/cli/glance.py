@@ -59,7 +59,7 @@ def print_in_short(standing: Standing, state_dir: Path, config: Path) -> None:
 
 
 def _print_first_line(standing: Standing) -> None:
-    click.echo(f"{moment(standing.at)} UTC, the relay is {'' if standing.running else 'not '}running")
+    click.echo(standing.headline)
 
 
 def _print_findings(standing: Standing) -> None:

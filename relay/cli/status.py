@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,10 +12,13 @@ from relay.cli.documents import Document, arrival_document, delivery_document, e
 from relay.cli.glance import print_in_full, print_in_short
 from relay.cli.pasting import decisions_due
 from relay.cli.probing import probe_fields
-from relay.cli.state import read_state
+from relay.cli.state import has_state, read_state
 from relay.cli.tables import print_json
 from relay.model import Export
-from relay.standing import RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather
+from relay.standing import RouteStanding, SegmentStanding, Standing, UpstreamStanding, gather, life_sign
+
+if TYPE_CHECKING:
+    from relay.config import Config
 
 _LINES_OF_A_ROUTE: Final = 6
 _LINES_OF_A_SCREEN: Final = 42
@@ -25,8 +28,9 @@ _LINES_OF_A_SCREEN: Final = 42
 @config_option
 @click.option("--route", metavar="NAME", help="Only this route, with all of its segments.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+@click.option("--health", is_flag=True, help="Only whether the service lives, for a supervisor.")
 @click.pass_context
-def status(ctx: click.Context, config: Path, route: str | None, *, as_json: bool) -> None:
+def status(ctx: click.Context, config: Path, route: str | None, *, as_json: bool, health: bool) -> None:
     """Show today at a glance: what was sent last, what waits and why, and what a person must decide.
 
     \b
@@ -34,16 +38,21 @@ def status(ctx: click.Context, config: Path, route: str | None, *, as_json: bool
       relay status
       relay status --route sirendenim
       relay status --json | jq '.findings'
+      relay status --health
 
     What wants a person comes first, with the commands that end it. Where all segments do not fit on a screen, routes
     that are well have a line each.
 
     "sent" says that the upstream has the file under its final name, no more. Exit status 1 if a list is late or
     missing, held or has failed, an export is quarantined or an upstream is suspended; rejected rows alone are fine.
+    With --health, exit status 1 only if the service does not run or does not turn: no list that is held, and no
+    upstream that is down, is a reason to restart it.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
 
     loaded = load(config, with_files=False)
+    if health:
+        _show_health(ctx, loaded)
     with read_state(loaded) as store:
         standing = gather(loaded, store, datetime.now(UTC))
     if route is not None:
@@ -55,6 +64,16 @@ def status(ctx: click.Context, config: Path, route: str | None, *, as_json: bool
     else:
         print_in_short(standing, loaded.state_dir, config)
     ctx.exit(1 if standing.findings else 0)
+
+
+def _show_health(ctx: click.Context, config: "Config") -> None:
+    from relay.spool import Spool
+
+    # Another user than the service's is told so.
+    has_state(config)
+    sign = life_sign(Spool(config.state_dir), datetime.now(UTC))
+    click.echo(sign.said)
+    ctx.exit(0 if sign.is_alive else 1)
 
 
 def _only(standing: Standing, route: str) -> Standing:

@@ -55,7 +55,8 @@ class LandingSettings(Settings):
     """Where and how clients deliver files by SFTP."""
 
     listen: Annotated[tuple[addresses.Address, ...], NotEmpty, AfterValidator(addresses.distinct)] = ("0.0.0.0:2222",)
-    """The addresses to listen on, each `host:port`; an IPv6 host stands in brackets, port 0 takes any free port."""
+    """The addresses to listen on, each `host:port`; an IPv6 host stands in brackets, port 0 takes any free port.
+    Sockets that systemd hands over (`relay.socket`) are listened on instead."""
     host_keys: Annotated[tuple[named_files.HostKeyFile, ...], NotEmpty, Field(validate_default=True)] = (
         Path("ssh_host_ed25519_key"),
         Path("ssh_host_ecdsa_key"),

@@ -37,12 +37,21 @@ class Scan:
 
 
 class Assembler:
-    """Turns landed files into exports."""
+    """Turns landed files into exports. `received` is called after each, in the thread of the scan."""
 
-    def __init__(self, config: Config, spool: Spool, store: Store, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        spool: Spool,
+        store: Store,
+        *,
+        now: Callable[[], datetime],
+        received: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spool = spool
         self._store = store
         self._now = now
+        self._received = received
         self.reload(config)
 
     def reload(self, config: Config) -> None:
@@ -54,11 +63,12 @@ class Assembler:
         """Look through every account's landing zone once. Blocks: call it in a thread."""
         due: list[datetime] = []
         config, route_for = self._settings
-        received = [
-            export_id
-            for account in config.accounts
-            for export_id in _AccountScan(account, config, route_for, self._spool, self._store, self._now, due).run()
-        ]
+        received: list[str] = []
+        for account in config.accounts:
+            scan = _AccountScan(account, config, route_for, self._spool, self._store, self._now, due)
+            for export_id in scan.run():
+                received.append(export_id)
+                self._received()
         return Scan(tuple(received), min(due, default=None))
 
 

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from relay.config import Config
@@ -18,6 +19,7 @@ from relay.intake.assemble import Assembler
 from relay.intake.watch import watching
 from relay.log import Event, emit
 from relay.model import Export, ExportState
+from relay.pulse import Pulse
 from relay.rewrite.child import NoRoom
 from relay.spool import Spool
 from relay.store import Store
@@ -26,6 +28,8 @@ _LOOK_EVERY: Final = timedelta(seconds=1)
 """How often operators' decisions on exports, made in another process, are looked for."""
 
 _REWRITES_AT_ONCE: Final = 2
+
+_SCAN: Final = "intake.scan"
 
 _REST_AFTER_SCAN: Final = 4
 """So many times as long as a scan took, the next one that is only hinted at waits: a client that uploads thousands of
@@ -48,13 +52,15 @@ class Intake:
         *,
         planned: Callable[[], None],
         now: Callable[[], datetime],
+        pulse: Pulse,
     ) -> None:
         self._config = config
         self._spool = spool
         self._store = store
         self._planned = planned
         self._now = now
-        self._assembler = Assembler(config, spool, store, now=now)
+        self._pulse = pulse
+        self._assembler = Assembler(config, spool, store, now=now, received=partial(pulse.turn, _SCAN))
         self._acceptor = Acceptor(spool, store, now=now)
         self._received = asyncio.Event()
         self._room = asyncio.Semaphore(_REWRITES_AT_ONCE)
@@ -76,14 +82,17 @@ class Intake:
 
     async def _scan_for_ever(self) -> None:
         while True:
+            self._pulse.turn(_SCAN)
             self.wake.clear()
             began = time.monotonic()
             scan = await asyncio.to_thread(self._assembler.scan)
             if scan.received:
                 self._received.set()
             took = timedelta(seconds=time.monotonic() - began)
+            until = self._until(scan.look_again_at)
+            self._pulse.turn(_SCAN, _LONGEST_REST + until)
             await asyncio.sleep(min(took * _REST_AFTER_SCAN, _LONGEST_REST).total_seconds())
-            await _wait(self.wake, self._until(scan.look_again_at))
+            await _wait(self.wake, until)
 
     def _until(self, look_again_at: datetime | None) -> timedelta:
         longest = self._config.landing.scan_every
@@ -97,6 +106,7 @@ class Intake:
             in_hand: set[str] = set()
             asked_for: list[str] = []
             while True:
+                self._pulse.turn("intake.settle", _LOOK_EVERY)
                 self._received.clear()
                 if (asked := await asyncio.to_thread(self._store.taken_as_whole)) != asked_for:
                     asked_for = asked

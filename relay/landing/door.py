@@ -16,12 +16,13 @@ from relay.landing.admission import Admission, Dropped, Limits, Startups
 from relay.landing.penalties import Offence, Penalties, Tariff
 from relay.landing.sources import Address, Network, Sources, plain_address
 from relay.log import Event, emit
+from relay.pulse import Pulse
 from relay.store import Store
 
 if TYPE_CHECKING:
     from relay.model import Ban
 
-_LOOK_EVERY_SECONDS: Final = 1.0
+_LOOK_EVERY: Final = timedelta(seconds=1)
 _SAY_EVERY: Final = timedelta(seconds=10)
 
 
@@ -130,14 +131,16 @@ class Door:
 
     # Bans, kept
 
-    async def keep_bans(self) -> None:
+    async def keep_bans(self, pulse: Pulse) -> None:
         """Take over the bans of an earlier process; then keep new ones, and lift those that an operator lifted."""
+        pulse.turn("landing")
         now = _now()
         bans = await asyncio.to_thread(self._store.bans, now)
         self._penalties.restore(bans, now)
         self._kept = {ban.source for ban in bans}
         while True:
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            pulse.turn("landing", _LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY.total_seconds())
             await self._look_after_bans()
             self._say_dropped()
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from relay.landing.sources import Network
 from relay.landing.visit import Visit
 from relay.log import Event, emit
 from relay.model import Landing, RelayError
+from relay.pulse import Pulse
 from relay.spool import Spool
 from relay.store import Store
 
@@ -58,6 +60,7 @@ class LandingServer:
         store: where each landing is noted before its client is told so.
         landed: called after that, and when a client moved a file: a scan is worth its while.
         disk: the calls on whose word custody is taken.
+        inherited: sockets that listen already, in place of the addresses of the configuration. They stay open.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class LandingServer:
         *,
         landed: Callable[[], None],
         disk: Disk = Disk(),  # noqa: B008  a frozen value
+        inherited: Sequence[socket.socket] = (),
     ) -> None:
         self.accounts = Accounts(settings.accounts)
         self.door = Door(settings.landing, store, displace=self._make_room)
@@ -78,6 +82,7 @@ class LandingServer:
         self._store = store
         self._landed = landed
         self._disk = disk
+        self._inherited = inherited
         self.floor = Floor(spool.free_bytes, settings.landing.min_free)
         self._pace = Pace()
         self._rooms: dict[str, Room] = {}
@@ -97,23 +102,39 @@ class LandingServer:
         asyncssh.set_log_level(logging.WARNING)
         self._host_keys = load_host_keys(self._settings.landing.host_keys)
         try:
-            for host, port in self._settings.landing.addresses:
-                self._acceptors.append(await self._listen(host, port))
+            if self._inherited:
+                await self._listen_with_inherited()
+            else:
+                for host, port in self._settings.landing.addresses:
+                    self._acceptors.append(await self._listen(host, port))
         except RelayError:
             await self.close()
             raise
         return tuple(_shown(*address[:2]) for acceptor in self._acceptors for address in acceptor.get_addresses())
 
+    async def _listen_with_inherited(self) -> None:
+        """Listen with copies: when they are closed, who connects waits in the socket's queue for the next start."""
+        listened = [_shown(*it.getsockname()[:2]) for it in self._inherited]
+        if _ports(listened) != _ports(self._settings.landing.listen):
+            emit(
+                Event.LANDING_LISTEN_IGNORED,
+                listen=listened,
+                detail=f"landing.listen says {', '.join(self._settings.landing.listen)}",
+                hint="The sockets of relay.socket count. Put the same port into landing.listen, for `relay check` to "
+                "say what holds; or do without them: `systemctl disable --now relay.socket`.",
+            )
+        for inherited in self._inherited:
+            copy = inherited.dup()
+            copy.setblocking(False)  # noqa: FBT003  as the socket module has it
+            self._acceptors.append(await self._serve(sock=copy))
+
+    async def _serve(self, **where: Any) -> asyncssh.SSHAcceptor:
+        options = {**_OPTIONS, **self._changeable_options()}
+        return await asyncssh.create_server(lambda: Visit(self), backlog=_BACKLOG, **where, **options)
+
     async def _listen(self, host: str, port: int) -> asyncssh.SSHAcceptor:
         try:
-            return await asyncssh.create_server(
-                lambda: Visit(self),
-                host,
-                port,
-                backlog=_BACKLOG,
-                **_OPTIONS,
-                **self._changeable_options(),
-            )
+            return await self._serve(host=host, port=port)
         except OSError as trouble:
             raise RelayError(
                 f"cannot listen on {_shown(host, port)}: {trouble.strerror}",
@@ -143,9 +164,9 @@ class LandingServer:
             elif not self.accounts.is_from_where_it_may(visit.account, visit.guest.address):
                 visit.hang_up("address_not_allowed")
 
-    async def keep_bans(self) -> None:
+    async def keep_bans(self, pulse: Pulse) -> None:
         """Keep the bans over restarts, and lift those that an operator lifts; until it is cancelled."""
-        await self.door.keep_bans()
+        await self.door.keep_bans(pulse)
 
     def _changeable_options(self) -> dict[str, Any]:
         """Return the options that a reload may change for connections to come."""
@@ -274,6 +295,10 @@ def _say_failed(account: str, session: str, defect: BaseException) -> None:
         detail=" < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)),
         hint="The client's connection was ended, and nobody else's. Report this with its detail.",
     )
+
+
+def _ports(addresses: Sequence[str]) -> set[str]:
+    return {address.rpartition(":")[2] for address in addresses}
 
 
 def _shown(host: str, port: int) -> str:

@@ -10,10 +10,11 @@ from relay.config import Config
 from relay.outbox.lane import Lane
 from relay.outbox.patience import Patience
 from relay.outbox.sender import Surroundings
+from relay.pulse import Pulse
 from relay.spool import Spool
 from relay.store import Store
 
-LOOK_EVERY_SECONDS: Final = 1.0
+LOOK_EVERY: Final = timedelta(seconds=1)
 """An operator's command is another process and cannot wake this one."""
 
 
@@ -26,6 +27,7 @@ class Outbox:
         store: what is due, and what became of it.
         random: returns a number in [0, 1), to spread retries.
         now: the clock, aware UTC.
+        pulse: told at each look.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class Outbox:
         *,
         random: Callable[[], float],
         now: Callable[[], datetime],
+        pulse: Pulse,
     ) -> None:
         self.wake = asyncio.Event()
         self._patience = Patience()
+        self._pulse = pulse
         self._shared = Surroundings(spool, store, self._patience, random, now, self.wake.set)
         self._lanes: list[Lane] = []
         self._ended = asyncio.Event()
@@ -55,11 +59,13 @@ class Outbox:
     async def run(self) -> None:
         """Send until cancelled or drained: woken when something was queued, and looking every second besides."""
         self._ended.clear()
+        self._pulse.turn("outbox")
         try:
             await asyncio.to_thread(self._shared.store.recover, self._shared.now(), everything=True)
             async with asyncio.TaskGroup() as workers:
                 while not self._patience.ending:
                     self.wake.clear()
+                    self._pulse.turn("outbox", LOOK_EVERY)
                     await self._look(workers)
                     await self._sleep()
         finally:
@@ -91,5 +97,5 @@ class Outbox:
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_EVERY_SECONDS):
+            async with asyncio.timeout(LOOK_EVERY.total_seconds()):
                 await self.wake.wait()

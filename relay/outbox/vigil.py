@@ -6,21 +6,23 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from relay.config import Config
+from relay.pulse import Pulse
 from relay.store import Store
 
 LAST_WARNING: Final = timedelta(days=2)
 """How long before it is discarded what still waits is said once more."""
 
-_LOOK_EVERY_SECONDS: Final = 5.0
+_LOOK_EVERY: Final = timedelta(seconds=5)
 
 
 class Vigil:
     """Looks at the clock every few seconds. What was said already is in the store, so a restart repeats nothing."""
 
-    def __init__(self, config: Config, store: Store, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, config: Config, store: Store, *, now: Callable[[], datetime], pulse: Pulse) -> None:
         self._config = config
         self._store = store
         self._now = now
+        self._pulse = pulse
 
     def reload(self, config: Config) -> None:
         """Use `config` from the next look on."""
@@ -29,8 +31,9 @@ class Vigil:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            self._pulse.turn("vigil", _LOOK_EVERY)
             await asyncio.to_thread(self.look)
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            await asyncio.sleep(_LOOK_EVERY.total_seconds())
 
     def look(self) -> None:
         """Say what is due by now."""

@@ -23,7 +23,7 @@ from typing import Final
 from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name, source_name
 from relay.spool.cutting import cut
-from relay.spool.disk import hash_file, is_locked, make_directory, mounts_below, open_lock, remove, sync
+from relay.spool.disk import hash_file, is_locked, keep_lock, make_directory, mounts_below, open_lock, remove, sync
 from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, read, take_out_of_view
 
 __all__ = ["LandedFile", "Spool", "VanishedError", "cut", "hash_file"]
@@ -89,6 +89,27 @@ class Spool:
                     os.truncate(descriptor, 0)
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def kept_lock(self) -> Iterator[None]:
+        """Keep other daemons out until the block ends, as far as that goes without writing."""
+        descriptor = keep_lock(self._lock)
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def mark_alive(self) -> None:
+        """Leave on the lock that the daemon which holds it is alive now; a disk that refuses is told of elsewhere."""
+        with suppress(OSError):
+            os.utime(self._lock)
+
+    def alive_at(self) -> datetime | None:
+        """Return when the daemon last left word that it is alive; None where the disk takes no such word."""
+        if os.statvfs(self._state_dir).f_flag & os.ST_RDONLY:
+            return None
+        return datetime.fromtimestamp(self._lock.stat().st_mtime, UTC)
 
     def free_bytes(self) -> int:
         """Return how many bytes may still be written under the state directory."""

@@ -58,6 +58,20 @@ def open_lock(path: Path) -> int:
     return descriptor
 
 
+def keep_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock until it is closed, where that takes no writing; None where it cannot."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def is_locked(path: Path) -> bool:
     """Say whether somebody holds the lock. Asking takes none, so that nobody who starts meanwhile is refused."""
     try:

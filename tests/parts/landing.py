@@ -22,6 +22,7 @@ from relay.config import AccountSettings, Config, LandingSettings
 from relay.landing import LandingServer
 from relay.landing.filesystem import Disk
 from relay.model import Arrival
+from relay.pulse import Pulse
 from relay.spool import Spool
 from relay.store import Store
 
@@ -94,7 +95,7 @@ class LandingZone:
         self._thread.start()
         self.server = self.do(self._make())
         address = self.do(self.server.start())[0]
-        self._bans = asyncio.run_coroutine_threadsafe(self.server.keep_bans(), self.loop)
+        self._bans = asyncio.run_coroutine_threadsafe(self.server.keep_bans(Pulse()), self.loop)
         self.port = int(address.rpartition(":")[2])
         return self
 

@@ -23,6 +23,7 @@ from relay.model import (
 )
 from relay.naming import export_id
 from relay.outbox import Outbox
+from relay.pulse import Pulse
 from relay.spool import Spool, cut
 from relay.store import Store
 
@@ -125,7 +126,9 @@ class Bench:
     @asynccontextmanager
     async def outbox(self, *upstreams: UpstreamSettings) -> AsyncIterator[Outbox]:
         """Have the outbox run; at the end it is stopped at once, and what it had in hand given back."""
-        outbox = Outbox(self.config(*upstreams), self.spool, self.store, random=lambda: 0.0, now=self.clock)
+        outbox = Outbox(
+            self.config(*upstreams), self.spool, self.store, random=lambda: 0.0, now=self.clock, pulse=Pulse()
+        )
         self._running = asyncio.create_task(outbox.run())
         try:
             yield outbox
