@@ -13,6 +13,7 @@ import click
 
 from relay.cli.context import config_option, show_error
 from relay.cli.decide import operator
+from relay.cli.figures import moment
 from relay.cli.state import changed_state, read_state
 from relay.cli.tables import print_json, print_table
 from relay.model import RelayError
@@ -43,8 +44,8 @@ def bans(config: Path, as_json: bool) -> None:  # noqa: FBT001  a flag of the co
     if as_json:
         print_json([_document(ban) for ban in found])
     elif found:
-        rows = [(ban.source, ban.reason, _instant(ban.banned_at), _instant(ban.until)) for ban in found]
-        print_table(("source", "reason", "since", "until"), rows)
+        rows = [(ban.source, ban.reason, moment(ban.banned_at), moment(ban.until)) for ban in found]
+        print_table(("source", "reason", "since (UTC)", "until (UTC)"), rows)
     else:
         click.echo("nobody is shut out")
 

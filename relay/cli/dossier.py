@@ -66,7 +66,7 @@ class ExportDossier:
             ("for the date", export.list_date),
             *_report_facts(report),
             ("lies in", self.directory),
-            ("files", _names(_files_in(self.directory), self.directory)),
+            ("files", _names(_files_in(self.directory), self.directory) or None),
         )
         _print_remarks(export_remarks(export), ways_out(export, config))
         if report is not None:

@@ -27,7 +27,7 @@ _MOST_IN_TROUBLE: Final = 4
 
 def print_in_full(standing: Standing, state_dir: Path, config: Path) -> None:
     """Print every segment of every route, those first that want a person."""
-    _print_first_line(standing)
+    click.echo(standing.whether_running)
     for route in sorted(standing.routes, key=lambda it: it.is_well):
         _print_route(route, config)
     _print_exports(standing, config)
@@ -40,7 +40,7 @@ def print_in_full(standing: Standing, state_dir: Path, config: Path) -> None:
 
 def print_in_short(standing: Standing, state_dir: Path, config: Path) -> None:
     """Print what wants a person, with what to do, and a line for each route."""
-    _print_first_line(standing)
+    click.echo(standing.whether_running)
     _print_findings(standing)
     _print_trouble(standing, config)
     if suspended := [it for it in standing.upstreams if it.suspension]:
@@ -56,10 +56,6 @@ def print_in_short(standing: Standing, state_dir: Path, config: Path) -> None:
     in_use = ", ".join(it.settings.name for it in standing.upstreams if not it.suspension)
     click.echo(f"\nupstreams in use: {in_use or 'none'}; {_disk(standing, state_dir)}")
     click.echo(f"all segments of a route: {command_line(config, 'status', '--route', 'NAME')}")
-
-
-def _print_first_line(standing: Standing) -> None:
-    click.echo(standing.headline)
 
 
 def _print_findings(standing: Standing) -> None:

@@ -226,6 +226,8 @@ def _not_now(
         hint = f"What {state} allows is {' or '.join(commands)}."
     elif state is DeliveryState.SENDING:
         hint = "It is being sent at this moment; see in a minute what came of it (`relay show`)."
+    elif state is DeliveryState.SENT:
+        hint = "The upstream has it. If it was wrong, `relay restore` sends the list before it again."
     elif state is ExportState.RECEIVED:
         hint = "It is about to be rewritten; see in a minute what came of it (`relay show`)."
     elif state is ExportState.ACCEPTED:
