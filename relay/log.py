@@ -9,6 +9,8 @@ import json
 import logging
 import math
 import sys
+import threading
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -510,6 +512,14 @@ def _listen_to_libraries() -> None:
     logging.lastResort = None
     logging.raiseExceptions = False
     warnings.showwarning = _show_warning
+    threading.excepthook = _show_end_of_thread
+
+
+def _show_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """Say that a library's thread has died, where Python would print a traceback with the exception's words."""
+    trace = traceback.extract_tb(ended.exc_traceback)
+    place = f"{Path(trace[-1].filename).name}:{trace[-1].lineno}" if trace else ""
+    emit(Event.LIBRARY_WARNED, library="threading", place=place, reason=ended.exc_type.__name__)
 
 
 def _show_warning(

@@ -131,7 +131,7 @@ def _decide(config: Path, ids: Sequence[str], reason: str | None, verb: Verb) ->
     with changed_state(loaded) as store:
         for it in ids:
             try:
-                decided = verb(store, loaded, it, Decision(operator(), reason))
+                decided = verb(store, loaded, it, decision(reason))
             except RelayError as refusal:
                 status = show_error(refusal)
             else:
@@ -186,6 +186,13 @@ def _route_of(store: "Store", loaded: "Config", it: str) -> "RouteSettings":
             hint=f"Put routes.d/{subject.route}.toml back, or `relay discard` it.",
         )
     return loaded.routes[subject.route]
+
+
+def decision(reason: str | None) -> Decision:
+    """Return an operator's word as it is kept: with who said so, and without people in its reason (rule R1)."""
+    from relay.rewrite.mask import mask_text
+
+    return Decision(operator(), reason and mask_text(reason))
 
 
 def operator() -> str:

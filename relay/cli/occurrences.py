@@ -31,7 +31,7 @@ def pattern_of(identifier: str) -> re.Pattern[str]:
     if len(digits) != _DIGITS:
         raise RelayError(
             "that is neither a phone number of ten digits nor an e-mail address",
-            hint="Write the number with its area code, such as 212-555-0101, or the whole address.",
+            hint="Write the number with its area code, as in 212-555-01XX, or the whole address.",
         )
     return re.compile(_PREFIX + _BETWEEN.join(digits) + r"(?!\d)")
 

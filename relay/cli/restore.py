@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.context import config_option
-from relay.cli.decide import operator
+from relay.cli.decide import decision
 from relay.cli.deliveries import outgoing
 from relay.cli.figures import moment, rows
 from relay.cli.state import changed_state
-from relay.model import Decision, Delivery, RelayError
+from relay.model import Delivery, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def restore(
         _refuse_if_damaged(source, spool.draft(source))
         restored = store.restore(
             source.id,
-            Decision(operator(), reason),
+            decision(reason),
             now.astimezone(settings.timezone).date(),
             now + settings.stale_after,
             now,
@@ -73,8 +73,11 @@ def _chosen(sent: "Sequence[Delivery]", segment: str, delivery: str | None, part
     Where of the newest only some files were sent, that is the last whole one (rule D14).
     """
     if not sent:
+        from relay.rewrite.mask import mask_name
+
         raise RelayError(
-            f"no list of the segment “{segment}” was ever sent", hint="`relay status` has the segments' names."
+            f"no list of the segment “{mask_name(segment)}” was ever sent",
+            hint="`relay status` has the segments' names.",
         )
     if delivery is not None:
         found = next((it for it in sent if it.id == delivery), None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.context import config_option, show_error
-from relay.cli.decide import operator
+from relay.cli.decide import decision
 from relay.cli.state import changed_state
 from relay.cli.tables import as_text
-from relay.model import Decision, RelayError
+from relay.model import RelayError
 
 if TYPE_CHECKING:
     from relay.config import Config
@@ -40,7 +40,7 @@ def resume(ctx: click.Context, config: Path, upstreams: Sequence[str], reason: s
         for upstream in upstreams:
             try:
                 _refuse_unknown(loaded, upstream)
-                store.resume(upstream, Decision(operator(), reason), datetime.now(UTC))
+                store.resume(upstream, decision(reason), datetime.now(UTC))
             except RelayError as refusal:
                 status = show_error(refusal)
             else:

@@ -76,5 +76,7 @@ def unknown_id(it: str, store: "Store") -> RelayError:
     ids = [export.id for export in store.exports(limit=_RECENT)]
     ids += [delivery.id for delivery in store.deliveries(limit=_RECENT)]
     close = [known for known in ids if it in known] or get_close_matches(it, ids)
+    from relay.rewrite.mask import mask_text
+
     hint = f"Did you mean {' or '.join(close[:3])}?" if close else "`relay exports` and `relay deliveries` list them."
-    return RelayError(f"there is no export and no delivery {as_text(it)}", hint=hint)
+    return RelayError(f"there is no export and no delivery {mask_text(as_text(it))}", hint=hint)

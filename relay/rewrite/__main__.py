@@ -12,6 +12,7 @@ standard error. It never says what was in a cell: not an exception's message, no
 import errno
 import json
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ def main() -> int:
     """Serve the one request and return the exit status."""
     os.nice(NICENESS)
     os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold rows.
     try:
         request = json.load(sys.stdin)
         return _compare(request["compare"]) if "compare" in request else _serve(request)

@@ -47,6 +47,19 @@ def mask_name(cell: str) -> str:
     return shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…"
 
 
+_ADDRESS: Final = re.compile(r"\S+@\S+")
+_NUMBER: Final = re.compile(r"(?<![\w-])(?!(?:19|20)\d\d-?\d\d-?\d\d)[+(]?\d(?:[\s().\-/]{0,3}\d){6,}")
+"""Seven digits or more, however they are set apart, but for a date and what is within an id."""
+
+
+def mask_text(text: str) -> str:
+    """Return a sentence that somebody typed, with what may be somebody's number or address in it masked (rule R1)."""
+    folded = unicodedata.normalize("NFKC", text)
+    shown = _ADDRESS.sub(lambda it: mask_identifier(it[0]), folded)
+    shown = _NUMBER.sub(lambda it: mask_identifier(it[0]), shown)
+    return text if shown == folded else shown
+
+
 def _mask_address(text: str) -> str:
     local, _, domain = text.rpartition("@")
     first = local[0] if len(local) > 1 and local[0].isascii() and local[0].isalnum() else ""

@@ -14,6 +14,7 @@ from pydantic import ByteSize, Field, StringConstraints, field_validator, model_
 
 from relay.model import IdentifierKind
 from relay.rewrite.dialect import Dialect
+from relay.rewrite.mask import mask_name
 from relay.settings import Settings, Size
 
 RULES_VERSION: Final = 3
@@ -135,10 +136,13 @@ class SegmentRules(Settings):
             if old != old.strip():
                 raise ValueError(f'"{old}" would never match: surrounding blanks are trimmed before the comparison')
             if not _is_allowed(new):
-                raise ValueError(f'"{old}" becomes "{new}": {_NAME_PROBLEM}')
+                raise ValueError(f'"{mask_name(old)}" becomes "{mask_name(new)}": {_NAME_PROBLEM}')
             if rename.get(new, new) != new:
                 # A rewritten file that comes in again must not move to yet another segment (rule S7).
-                raise ValueError(f'"{old}" becomes "{new}", which is itself renamed; name the last one directly')
+                raise ValueError(
+                    f'"{mask_name(old)}" becomes "{mask_name(new)}", which is itself renamed; '
+                    "name the last one directly"
+                )
         return rename
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -199,6 +200,20 @@ def test_a_library_is_heard_without_its_words(log: io.StringIO) -> None:
         ("library.warned", "warnings", "UserWarning"),
     ]
     assert all(str(line["place"]).startswith("test_log") for line in lines(log))
+
+
+def test_a_thread_that_dies_is_heard_without_its_words(log: io.StringIO) -> None:
+    """Python would print a traceback with what the exception says; here it is a line that says where."""
+
+    def fail() -> None:
+        raise ValueError("whatever-a-peer-sent")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["event"], line["library"], line["reason"]) == ("library.warned", "threading", "ValueError")
+    assert "test_log.py:" in line["place"]
 
 
 def test_setting_up_twice_writes_a_line_once(log: io.StringIO) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.rewrite.mask import looks_like_identifier, mask_identifier, mask_name
+from relay.rewrite.mask import looks_like_identifier, mask_identifier, mask_name, mask_text
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,20 @@ def test_what_may_be_an_identifier() -> None:
         map(looks_like_identifier, ("2125550123", "+44 20 7946 0000", "222 4455", "a@b", "２１２５５５０１２３"))
     )
     assert not any(map(looks_like_identifier, ("phone", "address2", "VIP 20261123", "2026", "", "segment 1")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("wrong query", "wrong query"),
+        ("see ticket 4711, 1,204 rows of 2026-11-23 06:22", "see ticket 4711, 1,204 rows of 2026-11-23 06:22"),
+        ("instead of sirendenim-20261123T062155Z-9c1e2a.1", "instead of sirendenim-20261123T062155Z-9c1e2a.1"),
+        ("she is (212) 555-0123, she says", "she is ***-***-0123, she says"),
+        ("+1 212 555 0123 complained", "***-***-0123 complained"),
+        ("asked by ada@example.com today", "asked by a***@example.com today"),
+        ("２１２５５５０１２３", "***-***-0123"),
+    ],
+)
+def test_people_are_masked_in_what_an_operator_types(typed: str, shown: str) -> None:
+    """A reason is kept in the history and logged: names, dates, counts and ids stay, a person in it does not."""
+    assert mask_text(typed) == shown
