@@ -15,12 +15,12 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ByteSize
+from pydantic import AfterValidator, BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from relay.attention import ATTENTION, runbook_section
 from relay.config import LimitSettings, PenaltySettings, sections
-from relay.config.admission import LONGEST_IDLE
+from relay.config.bounds import AtMost
 from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
 from relay.log import CATALOGUE, FIELDS, Event
@@ -62,9 +62,7 @@ _CONFIGURATION: Final = f"""\
 [TOML](https://toml.io). `relay init` writes a pair to start from; `relay check` shows all mistakes at once.
 
 - An unknown key is a mistake. A key stands above the first `[section]` or in the section that it is listed under.
-- A **duration** is a number with a unit: `"30s"`, `"5m"`, `"48h"`, `"14d"`. It is more than nothing and at most
-  `{format_duration(sections.LONGEST_PAUSE)}`, `idle_timeout` at most `{format_duration(LONGEST_IDLE)}`,
-  `stale_after` at most `{format_duration(sections.LONGEST_STALE_AFTER)}`.
+- A **duration** is a number with a unit: `"30s"`, `"5m"`, `"48h"`, `"14d"`. It is more than nothing.
 - A **size** is a number with a unit: `"500kB"`, `"20MB"`, `"1.5GB"`, `"2TB"`. A kB is 1000 bytes.
 - A **share** is a number from 0 to 1.
 - A **network** is an address, or several in CIDR notation: `"203.0.113.7"`, `"203.0.113.0/24"`, `"2001:db8::/48"`.
@@ -243,7 +241,14 @@ def _kind(key: str, annotation: object, metadata: Sequence[object]) -> str:
         return "share" if any(isinstance(bound, Le) for bound in metadata) else f"number{_bounds(metadata)}"
     if annotation is int:
         return f"{_UNITS[key]}{_bounds(metadata)}"
+    if annotation is timedelta:
+        return f"duration{_longest(metadata)}"
     return "directory" if key == "state_dir" else _KINDS[annotation]
+
+
+def _longest(metadata: Sequence[object]) -> str:
+    longest = (it.func.longest for it in metadata if isinstance(it, AfterValidator) and isinstance(it.func, AtMost))
+    return "".join(f", at most `{format_duration(it)}`" for it in longest)
 
 
 def _unwrapped(annotation: object, metadata: Sequence[object]) -> tuple[object, Sequence[object]]:
@@ -270,7 +275,6 @@ _KINDS: Final[Mapping[object, str]] = {
     IPv4Network: "network",  # or of the other family: the first of the two tells
     Path: "file",
     time: "time of day",
-    timedelta: "duration",
     ByteSize: "size",
     ZoneInfo: "time zone",
 }

@@ -12,7 +12,7 @@ from relay.config.problems import trouble
 from relay.settings import Duration, Settings
 
 _LONGEST_PENALTY: Final = timedelta(hours=1)
-LONGEST_IDLE: Final = timedelta(days=1)
+_LONGEST_IDLE: Final = timedelta(days=1)
 _STARTUPS = re.compile(r"([0-9]{1,5}):([0-9]{1,3}):([0-9]{1,5})")
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -86,7 +86,7 @@ class LimitSettings(Settings):
     """How many sessions one account may have at once; a connection without one counts as one."""
     sessions_per_connection: Annotated[int, Field(ge=1, le=100)] = 10
     """How many sessions one connection may have at once."""
-    idle_timeout: Annotated[Duration, at_most(LONGEST_IDLE)] = timedelta(minutes=15)
+    idle_timeout: Annotated[Duration, at_most(_LONGEST_IDLE)] = timedelta(minutes=15)
     """How long a client that has logged in may do nothing before its connection is ended."""
     keepalive: Annotated[Duration, at_most(_LONGEST_PENALTY)] = timedelta(seconds=30)
     """How often a silent client is asked whether it is still there."""

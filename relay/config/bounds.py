@@ -1,6 +1,7 @@
 """How much there may be: of a length of time, and of the things in a list."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -12,17 +13,24 @@ from relay.settings import format_duration
 _Several = TypeVar("_Several", bound=Collection[object])
 
 
-def at_most(longest: timedelta) -> AfterValidator:
-    """Make the validator of a length of time that is more than nothing and at most `longest`."""
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Lets a length of time pass that is more than nothing and at most `longest`."""
 
-    def check(duration: timedelta) -> timedelta:
-        if not timedelta(0) < duration <= longest:
+    longest: timedelta
+
+    def __call__(self, duration: timedelta) -> timedelta:
+        """Return `duration` if it may be."""
+        if not timedelta(0) < duration <= self.longest:
             raise trouble(
-                "this length of time cannot be", hint=f"It is more than 0s and at most {format_duration(longest)}."
+                "this length of time cannot be", hint=f"It is more than 0s and at most {format_duration(self.longest)}."
             )
         return duration
 
-    return AfterValidator(check)
+
+def at_most(longest: timedelta) -> AfterValidator:
+    """Make the validator of a length of time; the reference reads the bound from it."""
+    return AfterValidator(AtMost(longest))
 
 
 def _not_empty(values: _Several) -> _Several:
