@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date, datetime
 from secrets import token_hex
 from typing import Final
@@ -26,9 +26,12 @@ MOST_CRASHES: Final = 3
 """A source that makes the rewrite crash this often is quarantined instead of tried again."""
 
 
-def settings_digest(route: RouteSettings) -> str:
-    """Return the digest of every setting that an export's acceptance depends on (rule D9)."""
-    return hashlib.sha256(f"{route.rules.digest()} {route.guards.model_dump_json()}".encode()).hexdigest()
+def _acceptance_digest(route: RouteSettings, parts: Sequence[Arrival]) -> str:
+    """Return the digest of everything but the bytes and the date that an export's acceptance depends on (rule D9)."""
+    destination = [route.upstream, route.client_domain]
+    paths = [part.path for part in parts] if route.rules.segment.pattern is not None else []
+    depends_on = [route.rules.digest(), route.guards.model_dump_json(), destination, paths]
+    return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
 
 
 def _rules(route: RouteSettings, export: Export) -> Rules:
@@ -36,6 +39,17 @@ def _rules(route: RouteSettings, export: Export) -> Rules:
     if not export.as_whole:
         return route.rules
     return route.rules.model_copy(update={"source": route.rules.source.model_copy(update={"gaps": "accept"})})
+
+
+def _today(route: RouteSettings, now: datetime) -> date:
+    return now.astimezone(route.timezone).date()
+
+
+def _judgement(report: Report, acceptance: Acceptance, route: RouteSettings) -> Callable[[Draft, History], Verdict]:
+    def judge(draft: Draft, history: History) -> Verdict:
+        return plan(draft, report, history, acceptance.landed_at, acceptance.list_date, route.guards)
+
+    return judge
 
 
 class Acceptor:
@@ -59,16 +73,16 @@ class Acceptor:
                 "restore the route's file and reload, then `relay requeue` the export",
             )
             return
-        day = self._now().astimezone(route.timezone).date()
-        twin = await asyncio.to_thread(self._store.accepted_twin, export, settings_digest(route), day)
+        arrivals = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
+        parts = [it for it in arrivals if it.part is not None]  # What is none marks the end, and holds no list.
+        day = _today(route, self._now())
+        twin = await asyncio.to_thread(self._store.accepted_twin, export, _acceptance_digest(route, parts), day)
         if twin is not None:
             await asyncio.to_thread(self._store.duplicate, export.id, twin, day, self._now())
         else:
-            await self._rewrite(export, route, day)
+            await self._rewrite(export, route, parts)
 
-    async def _rewrite(self, export: Export, route: RouteSettings, day: date) -> None:
-        arrivals = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
-        parts = [it for it in arrivals if it.part is not None]  # What is none marks the end, and holds no list.
+    async def _rewrite(self, export: Export, route: RouteSettings, parts: Sequence[Arrival]) -> None:
         sources = [
             SourceFile(self._spool.source(route.name, export.id, source_name(number)), part.path)
             for number, part in enumerate(parts, start=1)
@@ -79,7 +93,7 @@ class Acceptor:
             report = await rewrite_in_child(sources, _rules(route, export), work)
             took = time.monotonic() - began
             await asyncio.to_thread(self._spool.adopt, work)
-            await self._accept(export, route, day, parts, report, took)
+            await self._accept(export, route, parts, report, took)
         except UnusableSource as unusable:
             await self._quarantine(export, unusable.reason, unusable.detail, unusable.hint)
         except RewriteCrashed as crash:
@@ -88,29 +102,28 @@ class Acceptor:
             self._spool.abandon(work)
 
     async def _accept(
-        self, export: Export, route: RouteSettings, day: date, parts: list[Arrival], report: Report, seconds: float
+        self, export: Export, route: RouteSettings, parts: Sequence[Arrival], report: Report, seconds: float
     ) -> None:
         landed_at = max(part.landed_at for part in parts)
-        acceptance = Acceptance(
-            settings_digest=settings_digest(route),
-            list_date=day,
-            upstream=route.upstream,
-            client_domain=route.client_domain,
-            landed_at=landed_at,
-            stale_at=landed_at + route.stale_after,
-            delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
-            cuts=await asyncio.to_thread(self._cuts, export, route, report),
-        )
-
-        def judge(draft: Draft, history: History) -> Verdict:
-            return plan(draft, report, history, landed_at, day, route.guards)
-
+        cuts = await asyncio.to_thread(self._cuts, export, route, report)
         while True:
             comparisons = await self._compare(export, route, report)
-            compared = replace(acceptance, comparisons=comparisons)
+            now = self._now()  # a rewrite may have taken past midnight: the date is that of the planning (rule D2)
+            acceptance = Acceptance(
+                settings_digest=_acceptance_digest(route, parts),
+                list_date=_today(route, now),
+                upstream=route.upstream,
+                client_domain=route.client_domain,
+                landed_at=landed_at,
+                stale_at=landed_at + route.stale_after,
+                delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
+                comparisons=comparisons,
+                cuts=cuts,
+            )
             # A list that was sent while these were compared makes the comparison one with yesterday's.
             with suppress(ComparisonOutdatedError):
-                await asyncio.to_thread(self._store.accept, export.id, report, compared, judge, self._now())
+                judge = _judgement(report, acceptance, route)
+                await asyncio.to_thread(self._store.accept, export.id, report, acceptance, judge, now)
                 return
 
     def _cuts(self, export: Export, route: RouteSettings, report: Report) -> dict[int, tuple[Cut, ...]]:

@@ -13,6 +13,7 @@ from relay.store.moves import move_export
 from relay.store.planning import accept_export
 from relay.store.rows import export_of
 from relay.store.schema import deliveries, exports
+from relay.store.segments import IN_LINE, older, same_segment
 from relay.store.verbs import Verbs, the_export
 
 _UNDONE = (DeliveryState.DISCARDED, DeliveryState.SUPERSEDED, DeliveryState.FAILED)
@@ -68,6 +69,7 @@ class ExportVerbs(Verbs):
             newest.c.settings_digest == settings_digest,
             newest.c.list_date == list_date,
             ~_has_undone_delivery(newest.c.id),
+            ~_has_been_followed(newest.c.id),
         )
         with self._database.reading() as connection:
             return connection.scalar(twin)
@@ -125,3 +127,15 @@ class ExportVerbs(Verbs):
 
 def _has_undone_delivery(export_id: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(deliveries.c.export_id == export_id, deliveries.c.state.in_(_UNDONE))
+
+
+def _has_been_followed(export_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition that another list came after one of the export's, so that this one would be a change (rule D4)."""
+    followed = deliveries.alias("followed")
+    return exists().where(
+        followed.c.export_id == export_id,
+        same_segment(followed, deliveries),
+        older(followed, deliveries),
+        deliveries.c.state.in_(IN_LINE),
+        deliveries.c.sha256 != followed.c.sha256,
+    )

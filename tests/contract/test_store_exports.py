@@ -280,6 +280,24 @@ def test_an_export_with_a_held_list_is_a_twin(books: Books) -> None:
     assert twin(books) is not None
 
 
+def test_an_export_that_another_list_has_followed_is_no_twin(books: Books) -> None:
+    """A restored list is live by now, so that the same bytes once more would be a change (rules D4 and D9)."""
+    _, first = accepted(books, "A")
+    assert books.claim() is not None
+    books.send(first)
+    books.wait()
+    _, second = accepted(books, "B")
+    assert books.claim() is not None
+    books.send(second)
+    books.wait()
+    assert twin(books, content="B") is not None
+    restored = books.store.restore(
+        first.id, PERSON, books.today, books.now + timedelta(hours=48), books.now, keep=lambda *_: None
+    )
+    assert restored.sha256 == first.sha256
+    assert twin(books, content="B") is None
+
+
 # Acceptance
 
 
