@@ -93,7 +93,7 @@ class History:
     """What is known about a segment at the moment of judging.
 
     `last_sent_rows` is None where no list of it was ever sent. `earlier` holds the lists in effect, newest first.
-    `is_new` says that no list of it was sent and none is on its way; `similar` then has the names in use that equal
+    `is_new` says that no list of it was sent and none is on its way; `similar` then has the known names that equal
     its own but for case, blanks, `_` and `-`. `last_sent_id` is the delivery that was sent last,
     and `overlap` how many people it has in common with the one that is judged, where that is known.
     """
@@ -178,9 +178,13 @@ def _oversize(draft: Draft, policy: GuardPolicy) -> Hold | None:
 def _rejected(draft: Draft, report: Report, policy: GuardPolicy) -> Hold | None:
     own, shared = draft.counts, report.unattributed
     for rejected, rows, whose in (
-        (own.rejected, own.rows_in, "rows of this segment"),
+        (own.rejected, own.rows_in - own.empty, "rows of this segment, empty ones aside,"),
         # Rows whose segment cannot be told may be anybody's: too many of them make every list of the export doubtful.
-        (shared.rejected, report.totals.rows_in, "rows of the whole export, their segment unknown,"),
+        (
+            shared.rejected,
+            report.totals.rows_in - report.totals.empty,
+            "rows of the whole export, empty ones aside, their segment unknown,",
+        ),
     ):
         if rows >= policy.min_rows and rejected > policy.max_rejected * rows:
             return Hold(
@@ -274,7 +278,7 @@ def _near_duplicate_name(draft: Draft, history: History, policy: GuardPolicy) ->
     known = " and ".join(f"“{name}”" for name in history.similar)
     return Hold(
         HoldReason.NEAR_DUPLICATE_NAME,
-        f"“{draft.segment}” is new, and in use is {known}, the same but for case, blanks, _ or -",
+        f"“{draft.segment}” is new, and known is {known}, the same but for case, blanks, _ or -",
         "If the new name is a slip, set it right in Amperity (or in `segment.rename`), have the export sent again, and "
         "`relay discard` this one. If it is a segment of its own, `relay release` it.",
     )

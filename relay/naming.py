@@ -31,6 +31,11 @@ def names_in_a_row(first: str, count: int) -> list[str]:
     return [f"{stem}_{int(number) + more}.csv" for more in range(count)]
 
 
+def folded_segment(segment: str) -> str:
+    """Return a segment's name without what does not tell two names apart: case, blanks, `_` and `-` (rule G10)."""
+    return re.sub(r"[ _-]", "", segment).lower()
+
+
 def temporary_name(remote_name: str, delivery_id: str, attempt: int) -> str:
     """Return the name under which an attempt, from 1, writes a list before it gets `remote_name` (rule U1).
 

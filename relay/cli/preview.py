@@ -22,6 +22,7 @@ from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.state import has_state, read_state
 from relay.cli.tables import as_text, print_json
 from relay.model import Draft, Duplicate, Hold, Overlap, Overtaken, Queue, RelayError, Report, Skip, Verdict
+from relay.naming import folded_segment
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings
@@ -57,10 +58,23 @@ class Judged:
     metavar="DIR",
     help="Write the rewritten lists and the reject report into this new or empty directory.",
 )
+@click.option(
+    "--in",
+    "directory",
+    metavar="DIRECTORY",
+    help="The directory that it would land in, such as /uploads/summer; a segment.pattern with a / looks there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 @click.pass_context
 def preview(
-    ctx: click.Context, config: Path, paths: Sequence[Path], route: str, output: Path | None, *, as_json: bool
+    ctx: click.Context,
+    config: Path,
+    paths: Sequence[Path],
+    route: str,
+    output: Path | None,
+    directory: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Show what would be sent, rejected and held of FILE, compared with what was last sent.
 
@@ -83,7 +97,7 @@ def preview(
     loaded = load(config, with_files=False)
     settings = _route(loaded, route)
     _refuse_unless_empty(output)
-    several = look_at(paths, settings)
+    several = look_at(paths, settings, directory)
     with TemporaryDirectory(prefix="relay-preview-") as temporary:
         work = Path(temporary) / "rewrite"
         try:
@@ -135,10 +149,10 @@ def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Pa
 
     now = datetime.now(UTC)
     day = now.astimezone(settings.timezone).date()
-    judged = []
+    judged: list[Judged] = []
     with _histories(loaded, settings, now, work) as history_of:
         for draft in report.drafts:
-            history = history_of(draft)
+            history = _beside(judged, draft, history_of(draft))
             verdict = plan(draft, report, history, now, day, settings.guards)
             judged.append(Judged(draft, history.last_sent_rows, history.overlap, verdict, _files(draft, settings)))
     return judged
@@ -148,6 +162,15 @@ def _files(draft: Draft, settings: "RouteSettings") -> int:
     """Say how many files a list goes out as (rule D13)."""
     rows = draft.counts.rows_out
     return math.ceil(rows / settings.guards.max_rows) if settings.guards.splits(rows) else 1
+
+
+def _beside(judged: Sequence[Judged], draft: Draft, history: "History") -> "History":
+    """Add the names that the service would know from the same export by then (rule G10)."""
+    if not history.is_new:
+        return history
+    folded = folded_segment(draft.segment)
+    names = (it.draft.segment for it in judged if isinstance(it.verdict, Queue | Hold))
+    return replace(history, similar=[*history.similar, *(it for it in names if folded_segment(it) == folded)])
 
 
 @contextmanager

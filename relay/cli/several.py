@@ -39,8 +39,10 @@ class Several:
             )
 
 
-def look_at(paths: Sequence[Path], settings: "RouteSettings") -> Several:
+def look_at(paths: Sequence[Path], settings: "RouteSettings", directory: str | None = None) -> Several:
     """Return what of the given files and directories the service would read, in its order (rules C3 and C4).
+
+    `directory` is the one of the landing zone that they would lie in.
 
     Raises:
         RelayError: there is no file that could hold a list.
@@ -56,7 +58,10 @@ def look_at(paths: Sequence[Path], settings: "RouteSettings") -> Several:
         )
     is_several = len(parts) > 1 or parts[0] not in paths
     lacks = _lacks(files, parts) if is_several and settings.source.gaps == "quarantine" else []
-    sources = [SourceFile(it, f"{it.parent.name}/{it.name}" if is_several else it.name) for it in parts]
+    above = "" if directory is None else f"{directory.rstrip('/')}/"
+    sources = [
+        SourceFile(it, f"{above}{it.parent.name}/{it.name}" if is_several else f"{above}{it.name}") for it in parts
+    ]
     return Several(sources, lacks, list(_remarks(files, paths, settings)) if is_several else [])
 
 

@@ -157,8 +157,9 @@ class _Rewrite:
         if name is None:
             raise UnusableSource(
                 Unusable.NO_SEGMENT_IN_PATH,
-                "segment.pattern is not in the file's name",
-                "Have the pattern match the names that Amperity gives these files; `relay preview` tries it.",
+                f"segment.pattern is not in the file's {'path' if '/' in rules.pattern else 'name'}",
+                "Have the pattern match the names that Amperity gives these files: the last part of the path, or all "
+                "of it if the pattern has a / itself. `relay preview` tries it, with `--in` for a path.",
             )
         return name
 

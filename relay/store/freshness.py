@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, select, union_all
+from sqlalchemy import Connection, and_, exists, or_, select, union_all
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.freshness import SENT_LATELY, Expectation, Outlook
@@ -13,6 +13,7 @@ from relay.log import Event
 from relay.model import DeliveryState, ExportState, Freshness
 from relay.store.journal import Transaction
 from relay.store.schema import deliveries, exports, freshness
+from relay.store.segments import same_segment
 from relay.store.verbs import Verbs
 
 _LOOK_BACK: Final = timedelta(days=7)
@@ -138,28 +139,28 @@ def _given(connection: Connection, route: str, day: date) -> dict[str | None, Fr
     return {row.segment or None: row.verdict for row in connection.execute(query)}
 
 
+_original: Final = deliveries.alias("original")
+_REPEATS_WHAT_WAS_SENT: Final = and_(
+    deliveries.c.state == DeliveryState.DUPLICATED,
+    exists().where(
+        same_segment(_original, deliveries),
+        _original.c.sha256 == deliveries.c.sha256,
+        _original.c.state == DeliveryState.SENT,
+    ),
+)
+"""The condition that a list was found identical to one that went out; one that is merely held does not count."""
+
+
 def _went_out(connection: Connection, route: str, since: datetime, until: datetime) -> set[str]:
     """Return the segments of which, after `since` and up to `until`, a list was sent or found to be the one sent."""
     sent = select(deliveries.c.segment).where(
         deliveries.c.route == route, deliveries.c.sent_at > since, deliveries.c.sent_at <= until
     )
-    original = deliveries.alias("original")
-    repeated = (
-        select(deliveries.c.segment)
-        .join(
-            original,
-            (original.c.upstream == deliveries.c.upstream)
-            & (original.c.client_domain == deliveries.c.client_domain)
-            & (original.c.segment == deliveries.c.segment)
-            & (original.c.sha256 == deliveries.c.sha256),
-        )
-        .where(
-            deliveries.c.route == route,
-            deliveries.c.state == DeliveryState.DUPLICATED,
-            deliveries.c.planned_at > since,
-            deliveries.c.planned_at <= until,
-            original.c.state == DeliveryState.SENT,
-        )
+    repeated = select(deliveries.c.segment).where(
+        deliveries.c.route == route,
+        deliveries.c.planned_at > since,
+        deliveries.c.planned_at <= until,
+        _REPEATS_WHAT_WAS_SENT,
     )
     exported_again = (
         select(deliveries.c.segment)
@@ -169,7 +170,7 @@ def _went_out(connection: Connection, route: str, since: datetime, until: dateti
             exports.c.state == ExportState.DUPLICATED,
             exports.c.received_at > since,
             exports.c.received_at <= until,
-            deliveries.c.state.in_((DeliveryState.SENT, DeliveryState.DUPLICATED)),
+            or_(deliveries.c.state == DeliveryState.SENT, _REPEATS_WHAT_WAS_SENT),
         )
     )
     return set(connection.scalars(union_all(sent, repeated, exported_again)))

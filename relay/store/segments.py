@@ -4,7 +4,6 @@ A segment belongs to an upstream and a client domain (rule D3). Its lists stand 
 and those that landed at one instant in the order in which they were planned; "newer" and "older" mean that order.
 """
 
-import re
 from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, Final
@@ -27,7 +26,7 @@ from sqlalchemy.dialects.sqlite import insert
 from relay.guards import Earlier, History
 from relay.lifecycle import IN_EFFECT, WAITING, DeliveryEvent
 from relay.model import Acceptance, Delivery, DeliveryState
-from relay.naming import remote_name
+from relay.naming import folded_segment, remote_name
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery
 from relay.store.rows import delivery_of
@@ -96,15 +95,15 @@ def history_of(
 
 
 def _similar(connection: Connection, upstream: str, client_domain: str, segment: str) -> tuple[str, ...]:
-    """Return the names in use that equal `segment` but for case, blanks, `_` and `-` (rule G10)."""
-    folded = re.sub(r"[ _-]", "", segment).lower()
-    in_use = select(deliveries.c.segment).where(
+    """Return the known names that equal `segment` but for case, blanks, `_` and `-`; a held one is known (rule G10)."""
+    known = select(deliveries.c.segment).where(
         deliveries.c.upstream == upstream,
         deliveries.c.client_domain == client_domain,
-        literal_column(FOLDED_SEGMENT.text, String) == folded,
-        deliveries.c.state.in_(IN_LINE),
+        literal_column(FOLDED_SEGMENT.text, String) == folded_segment(segment),
+        deliveries.c.segment != segment,
+        deliveries.c.state.in_(IN_EFFECT),
     )
-    return tuple(connection.scalars(in_use.distinct().order_by(deliveries.c.segment)))
+    return tuple(connection.scalars(known.distinct().order_by(deliveries.c.segment)))
 
 
 def came_before(

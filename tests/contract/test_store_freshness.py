@@ -127,6 +127,18 @@ def test_a_duplicate_of_what_was_never_sent_does_not_count(books: Books) -> None
     assert said(books)[-1] == (None, "late")
 
 
+def test_an_export_like_one_whose_list_repeats_a_held_one_does_not_count(books: Books) -> None:
+    """However often it comes, it has never gone out."""
+    send(books, "VIP")
+    books.wait(24 * HOUR)
+    held = books.plan(HOLD, content="held")
+    original = books.receive(content="again")
+    books.accept(original, draft(content="held"), plan=lambda *_: Duplicate(held.id))
+    books.store.duplicate(books.receive(content="again").id, original.id, books.today, books.now)
+    books.wait(HOUR)
+    assert said(books)[-1] == (None, "late")
+
+
 def test_the_export_found_identical_counts(books: Books) -> None:
     """So does an export whose bytes were accepted before: the lists of the first one are what it would send (D9)."""
     first = send(books, "VIP")[0]

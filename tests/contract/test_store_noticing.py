@@ -43,11 +43,13 @@ def test_a_known_name_is_no_near_duplicate(books: Books) -> None:
     assert history(books, "Vip", client_domain="another").similar == ()
 
 
-def test_a_name_that_was_only_held_is_not_in_use(books: Books) -> None:
-    """What never went on its way makes no other name suspicious, and stays new itself."""
-    books.plan(HOLD, segment="VIP")
+def test_a_name_that_was_only_held_is_known_and_stays_new(books: Books) -> None:
+    """A person who decides about one of two such names is to see the other; once discarded, it is forgotten."""
+    held = books.plan(HOLD, segment="VIP")
+    assert history(books, "vip").similar == ("VIP",)
+    assert (history(books, "VIP").is_new, history(books, "VIP").similar) == (True, ())
+    books.discard(held)
     assert history(books, "vip").similar == ()
-    assert history(books, "VIP").is_new
 
 
 def test_two_new_names_of_one_export_are_compared_with_one_another(books: Books) -> None:

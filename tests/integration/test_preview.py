@@ -69,12 +69,33 @@ def test_it_warns_of_growth_and_of_a_name_like_another(host: Host, export: Path)
     host.send(segment="VIP", rows=100)
     assert "grew: 300 rows, last sent 100, 3.0 times as many" in preview_of(host, export)
     export.write_bytes(GOOD)
-    assert "near_duplicate_name: “Lapsed” is new, and in use is “lapsed”" in preview_of(host, export)
+    assert "near_duplicate_name: “Lapsed” is new, and known is “lapsed”" in preview_of(host, export)
 
 
-def preview_of(host: Host, export: Path) -> str:
+def preview_of(host: Host, export: Path, *options: str) -> str:
     """What the preview says, its lines joined."""
-    return " ".join(host.run("preview", str(export), "--route", "sirendenim").stdout.split())
+    return " ".join(host.run("preview", str(export), "--route", "sirendenim", *options).stdout.split())
+
+
+def test_two_names_that_are_nearly_one_are_seen_in_one_export(host: Host, export: Path) -> None:
+    """As the service would: the first is sent, and the second is held."""
+    export.write_bytes(b"phone,segment_name\n2125550101,VIP Club\n2125550102,vip_club\n")
+    assert "near_duplicate_name: “vip_club” is new, and known is “VIP Club”" in preview_of(host, export)
+
+
+def test_a_pattern_over_the_path_is_tried_in_a_directory_that_is_named(tmp_path: Path) -> None:
+    """Where it would land is not known here, so that it can be said; the refusal says how."""
+    config, _ = configure(tmp_path)
+    with (config.parent / "routes.d" / "sirendenim.toml").open("a") as route:
+        route.write("segment.pattern = '/uploads/(?P<segment>[^/]+)/'\n")
+    export = tmp_path / "export.csv"
+    export.write_bytes(b"phone\n2125550101\n")
+    refused = run(config, "preview", str(export), "--route", "sirendenim")
+    assert "no_segment_in_path" in refused.stdout
+    assert "`--in`" in refused.stdout
+    said = run(config, "preview", str(export), "--route", "sirendenim", "--in", "/uploads/Summer")
+    assert said.exit_code == 0, said.output
+    assert ["Summer", "send", "1"] in [line.split()[:3] for line in said.stdout.splitlines()]
 
 
 def test_it_counts_the_people_in_common_with_the_list_last_sent(host: Host, export: Path) -> None:

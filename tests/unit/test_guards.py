@@ -141,8 +141,11 @@ def test_rejected_rows_of_no_segment_make_every_list_doubtful(rejected: int, rea
 
 
 def test_empty_identifiers_are_not_rejected_rows() -> None:
-    """Customers without a number are normal and counted apart."""
+    """Customers without a number are normal and counted apart: they are no reason, and make none look smaller."""
     assert held(draft(600, empty=400)) is None
+    assert held(draft(97, empty=90, rejected=8)) is HoldReason.REJECTED_ROWS
+    shared = SegmentCounts(rows_in=8, rejected=8)
+    assert held(draft(97, empty=90), unattributed=shared) is HoldReason.REJECTED_ROWS
 
 
 @pytest.mark.parametrize(("empty", "reason"), [(500, None), (501, HoldReason.EMPTY_IDENTIFIERS)])
@@ -303,7 +306,7 @@ def test_a_new_name_like_a_known_one_is_held_and_names_it() -> None:
     hold = judged(draft(), History(None, is_new=True, similar=("vip", "V-I-P")))
     assert hold is not None
     assert hold.reason is HoldReason.NEAR_DUPLICATE_NAME
-    assert hold.detail == "“VIP” is new, and in use is “vip” and “V-I-P”, the same but for case, blanks, _ or -"
+    assert hold.detail == "“VIP” is new, and known is “vip” and “V-I-P”, the same but for case, blanks, _ or -"
 
 
 def test_a_near_duplicate_may_be_sent_by_setting() -> None:
