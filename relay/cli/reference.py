@@ -241,9 +241,7 @@ def _kind(key: str, annotation: object, metadata: Sequence[object]) -> str:
         return "share" if any(isinstance(bound, Le) for bound in metadata) else f"number{_bounds(metadata)}"
     if annotation is int:
         return f"{_UNITS[key]}{_bounds(metadata)}"
-    if annotation is timedelta:
-        return f"duration{_longest(metadata)}"
-    return "directory" if key == "state_dir" else _KINDS[annotation]
+    return "directory" if key == "state_dir" else f"{_KINDS[annotation]}{_longest(metadata)}"
 
 
 def _longest(metadata: Sequence[object]) -> str:
@@ -275,6 +273,7 @@ _KINDS: Final[Mapping[object, str]] = {
     IPv4Network: "network",  # or of the other family: the first of the two tells
     Path: "file",
     time: "time of day",
+    timedelta: "duration",
     ByteSize: "size",
     ZoneInfo: "time zone",
 }

@@ -32,7 +32,16 @@ from relay.config.problems import trouble
 from relay.freshness import Expectation
 from relay.guards import GuardPolicy
 from relay.model import IdentifierKind
-from relay.rewrite.rules import EmailRules, PgpRules, PhoneRules, Rules, SegmentRules, SourceRules, UnpackRules
+from relay.rewrite.rules import (
+    EmailRules,
+    PgpRules,
+    PhoneRules,
+    Rules,
+    SegmentName,
+    SegmentRules,
+    SourceRules,
+    UnpackRules,
+)
 from relay.settings import Duration, Settings, Size, TimeOfDay
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -270,7 +279,7 @@ class RouteSettings(NamedSettings):
     Without it nothing is expected."""
     grace: Annotated[Duration, at_most(LONGEST_GRACE)] = timedelta(hours=2)
     """How long after `expect_by` what is late counts as missing (rule W2)."""
-    expect_segments: tuple[str, ...] = ()
+    expect_segments: tuple[SegmentName, ...] = ()
     """The segments that are expected; by default those of which a list was sent in the three days before."""
     source: SourceSettings = SourceSettings()
     segment: SegmentRules = SegmentRules()

@@ -10,7 +10,7 @@ import re
 from string import Formatter
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import ByteSize, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, ByteSize, Field, StringConstraints, field_validator, model_validator
 
 from relay.model import IdentifierKind
 from relay.rewrite.dialect import Dialect
@@ -54,6 +54,26 @@ class EmailRules(Settings):
     """Accept addresses with other than ASCII characters."""
 
 
+def _is_allowed(name: str) -> bool:
+    return SEGMENT_NAME.fullmatch(name) is not None and not is_like_identifier(name)
+
+
+_NAME_PROBLEM: Final = (
+    "a segment name has 1 to 64 ASCII letters, digits, blanks, _ and -, with a letter or digit at both ends, "
+    "and is no phone number"
+)
+
+
+def _allowed(name: str) -> str:
+    if not _is_allowed(name):
+        raise ValueError(_NAME_PROBLEM)
+    return name
+
+
+SegmentName = Annotated[str, AfterValidator(_allowed)]
+"""The name of a segment as it may be sent (rule S4)."""
+
+
 class SegmentRules(Settings):
     """Where a row's segment name comes from and what it may be (rules S3 and S4).
 
@@ -62,7 +82,7 @@ class SegmentRules(Settings):
 
     column: Annotated[ColumnNames, Field(min_length=1)] = ("segment_name",)
     """The column that holds the segment name; of several, the first that the header has. Compared without case."""
-    name: str | None = None
+    name: SegmentName | None = None
     """One segment for every row of the route; a segment column in the source is then ignored."""
     template: str | None = None
     """The name put together from several columns, such as `"{campaign_name} {treatment_name}"`. A row in which one of
@@ -79,13 +99,6 @@ class SegmentRules(Settings):
     blanks are trimmed."""
     limit: Annotated[int, Field(ge=1)] = 1000
     """The most segments that one export may name. More mean that the wrong column is read as the segment."""
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_allowed(cls, name: str | None) -> str | None:
-        if name is not None and not _is_allowed(name):
-            raise ValueError(_NAME_PROBLEM)
-        return name
 
     @field_validator("template")
     @classmethod
@@ -246,13 +259,3 @@ class Rules(Settings):
 def is_like_identifier(name: str) -> bool:
     """Say whether a segment's name reads as a phone number: ten digits or more, and no letter (rule S4)."""
     return sum(map(str.isdecimal, name)) >= _FEWEST_IDENTIFIER_DIGITS and not any(map(str.isalpha, name))
-
-
-def _is_allowed(name: str) -> bool:
-    return SEGMENT_NAME.fullmatch(name) is not None and not is_like_identifier(name)
-
-
-_NAME_PROBLEM: Final = (
-    "a segment name has 1 to 64 ASCII letters, digits, blanks, _ and -, with a letter or digit at both ends, "
-    "and is no phone number"
-)

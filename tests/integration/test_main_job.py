@@ -234,7 +234,7 @@ def test_the_log_is_json_and_may_hide_segment_names(setup: Setup) -> None:
         upload(service, VIP.replace(b",VIP", b",vip"), name="/uploads/another.csv")
         held = service.wait_for("delivery.held")
         assert held["reason"] == "near_duplicate_name"
-        assert f"in use is “{hashed}”" in held["detail"]
+        assert f"known is “{hashed}”" in held["detail"]
         service.stop()
         assert not service.named("not JSON")
         assert all({"timestamp", "level", "event"} <= set(line) for line in service.lines)
