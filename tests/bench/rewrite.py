@@ -12,8 +12,8 @@ has the environment that the daemon gives it. `plain` is what one would write fi
 (email-validator) for every row. It is so slow that it reads a million rows at most and counts for as many times longer.
 The others do the nearest equivalent that their language makes natural: strip the punctuation, take ten digits with or
 without a 1, drop doubles, split by segment; none of them knows which numbers exist, masks what it rejects, or knows its
-line. The projections do not even judge: two columns in, two columns out. What is not installed is left out: `pip install
-duckdb pandas`, `apt-get install miller`.
+line. The projections do not even judge: two columns in, two columns out. What is not installed is left out: `pip
+install duckdb pandas`, `apt-get install miller`.
 """
 
 import argparse

@@ -195,5 +195,5 @@ def test_its_keys_are_stable(host: Host, export: Path) -> None:
     document = host.document("preview", str(export), "--route", "sirendenim")
     assert set(document) == {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects", "remarks"}
     vip = document["lists"][0]
-    assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "why"}
+    assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "slices", "why"}
     assert vip["sha256"] == hashlib.sha256(b"2125550101,VIP\n2125550102,VIP\n").hexdigest()
