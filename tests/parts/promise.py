@@ -9,7 +9,7 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ Line = dict[str, Any]
 
 FINAL_NAME: Final = re.compile(r"\w+_subscriber_segment_\d{8}_\d+\.csv")
 
+_NO_EXPORT: Final = {ArrivalState.UNROUTED, ArrivalState.WITHDRAWN, ArrivalState.IGNORED}
 _WAITING: Final = {ExportState.GATHERING, ExportState.RECEIVED}
 _MOVING: Final = {DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED}
 
@@ -29,13 +30,16 @@ _MOVING: Final = {DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEF
 class Told:
     """What the clients did and were told.
 
-    By the SHA-256 of what they sent: how often it was attempted, how often it was acknowledged; and the paths that were
-    acknowledged and that no export comes of.
+    By the SHA-256 of what they sent: how often it was attempted, how often it was acknowledged, and how often something
+    else was sent to its place afterwards, perhaps before it was claimed; the paths that were acknowledged and that no
+    export comes of; and the names of what somebody else has put at the upstream.
     """
 
     attempted: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
+    replaced: Counter[str] = field(default_factory=Counter)
     unwanted: set[str] = field(default_factory=set)
+    strangers: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -97,16 +101,21 @@ def check_custody(books: Books, told: Told) -> None:
     exports: defaultdict[str, list[Export]] = defaultdict(list)
     for export in books.exports:
         exports[export.source_sha256 or ""].append(export)
+    replaced = 0
     for content, times in told.acknowledged.items():
         found = exports[content]
-        assert times <= len(found) <= told.attempted[content], (
+        assert times - told.replaced[content] <= len(found) <= told.attempted[content], (
             f"acknowledged {times} times, attempted {told.attempted[content]} times, in custody {len(found)} times"
         )
+        replaced += max(0, times - len(found))
+    withdrawn = sum(it.state is ArrivalState.WITHDRAWN for it in books.arrivals)
+    assert replaced <= withdrawn, f"{replaced} are in no export, but {withdrawn} were withdrawn"
     ends = {it.path: it.state for it in books.arrivals}
     for path in told.unwanted:
-        assert ends[path] in {ArrivalState.UNROUTED, ArrivalState.WITHDRAWN}, f"{path} is {ends[path]}"
+        assert ends[path] in _NO_EXPORT, f"{path} is {ends[path]}"
     for export in books.exports:
-        assert told.attempted[export.source_sha256 or ""], f"nobody sent {export.id}"
+        # One whose files were all taken back before it was complete never had any content.
+        assert export.source_sha256 is None or told.attempted[export.source_sha256], f"nobody sent {export.id}"
         if export.state is ExportState.QUARANTINED:
             assert export.reason, f"{export.id} is quarantined without a reason"
             assert export.hint, f"{export.id} is quarantined without a hint"
@@ -130,11 +139,14 @@ def check_names(books: Books, lives: Iterable[list[Line]]) -> None:
     assert len(names) == len(set(names)), "one name was given twice"
 
 
-def check_upstream(books: Books, directory: Path) -> None:
-    """Under a final name lies the whole list that was planned under it. True at any moment, also of a dead relay."""
+def check_upstream(books: Books, directory: Path, strangers: Collection[str] = ()) -> None:
+    """Under a final name lies the whole list that was planned under it. True at any moment, also of a dead relay.
+
+    `strangers` are the names of what somebody else has put there.
+    """
     planned = {name: sha for it in books.deliveries for name, sha in _planned_of(books, it).items()}
     for path in sorted(directory.iterdir()):
-        if FINAL_NAME.fullmatch(path.name):
+        if FINAL_NAME.fullmatch(path.name) and path.name not in strangers:
             assert path.name in planned, f"{path.name} was never planned"
             found = sha256(path.read_bytes())
             assert found == planned[path.name], f"{path.name} is not the list that was planned"

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from parts.sshd import Sshd
-
 Line = dict[str, Any]
 
 RELAY = (sys.executable, "-m", "relay")
@@ -29,6 +27,28 @@ def ssh_keygen(file: Path, kind: str = "ed25519") -> Path:
     return file
 
 
+class Upstream(Protocol):
+    """A server to send to, as a configuration sees it."""
+
+    client_key: Path
+    known_hosts: Path
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+
+    @property
+    def user(self) -> str:
+        """Whom `client_key` belongs to."""
+
+    @property
+    def directory(self) -> str:
+        """Where lists go."""
+
+    def received(self) -> dict[str, bytes]:
+        """What lies there: name and content."""
+
+
 @dataclass
 class Setup:
     """A configuration directory: one account `amperity` with a key, one upstream `attentive`, routes as asked for.
@@ -37,9 +57,10 @@ class Setup:
     """
 
     directory: Path
-    upstream: Sshd
+    upstream: Upstream
     settle: str = "0.1s"
     client_key: Path = field(init=False)
+    changes: dict[str, dict[str, object]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -49,6 +70,7 @@ class Setup:
         ssh_keygen(self.directory / "ssh_host_ed25519_key")
         shutil.copy(self.upstream.known_hosts, self.directory / "attentive.known_hosts")
         shutil.copy(self.upstream.client_key, self.directory / "attentive.key")
+        (self.directory / "attentive.key").chmod(0o600)
         self.write()
 
     @property
@@ -61,39 +83,55 @@ class Setup:
         """The state directory."""
         return self.directory / "state"
 
+    def change(self, table: str, **settings: object) -> None:
+        """Have a table of `relay.toml`, "" for what stands above all, say this, and write the file."""
+        self.changes.setdefault(table, {}).update(settings)
+        self.write()
+
     def write(self) -> None:
         """Write `relay.toml` as this object says now."""
-        self.config.write_text(
-            f"""
-state_dir = "{self.state}"
+        tables: dict[str, dict[str, object]] = {
+            "": {"state_dir": str(self.state)},
+            "landing": {
+                "min_free": "0B",
+                "listen": ["127.0.0.1:0"],
+                "host_keys": ["ssh_host_ed25519_key"],
+                "settle": self.settle,
+            },
+            "accounts.amperity": {"authorized_keys": "amperity.pub"},
+            "upstreams.attentive": {
+                "host": "127.0.0.1",
+                "port": self.upstream.port,
+                "user": self.upstream.user,
+                "private_key": "attentive.key",
+                "known_hosts": "attentive.known_hosts",
+                "directory": self.upstream.directory,
+            },
+        }
+        for table, settings in self.changes.items():
+            tables[table] = {**tables.get(table, {}), **settings}
+        lines = []
+        for table, settings in tables.items():
+            lines += [f"[{table}]"] if table else []
+            # What JSON calls a number, a text or a list of them is called so in TOML, too.
+            lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-[landing]
-min_free = "0B"
-listen = ["127.0.0.1:0"]
-host_keys = ["ssh_host_ed25519_key"]
-settle = "{self.settle}"
-
-[accounts.amperity]
-authorized_keys = "amperity.pub"
-
-[upstreams.attentive]
-host = "127.0.0.1"
-port = {self.upstream.port}
-user = "{self.upstream.user}"
-private_key = "attentive.key"
-known_hosts = "attentive.known_hosts"
-directory = "{self.upstream.directory}"
-""",
-            encoding="utf-8",
-        )
-
-    def route(self, name: str = "sirendenim", *, identifier: str = "phone", top: str = "", sections: str = "") -> None:
+    def route(
+        self,
+        name: str = "sirendenim",
+        *,
+        client_domain: str = "",
+        identifier: str = "phone",
+        top: str = "",
+        sections: str = "",
+    ) -> None:
         """Write a route; `top` adds keys at the top level, `sections` whole tables."""
         (self.directory / "routes.d" / f"{name}.toml").write_text(
             f"""
 account = "amperity"
 upstream = "attentive"
-client_domain = "{name}"
+client_domain = "{client_domain or name}"
 identifier = "{identifier}"
 {top}
 {sections}

@@ -113,6 +113,8 @@ class ScriptedUpstream:
     tries: int = 0
     """How many passwords were tried."""
     port: int = 0
+    user: str = field(init=False, default=USER)
+    directory: str = field(init=False, default=DIRECTORY)
 
     def __post_init__(self) -> None:
         self.uploads = self.root / "server" / DIRECTORY.strip("/")

@@ -13,11 +13,11 @@ from parts.people import people
 from parts.service import Line, Service, Setup, relay
 from parts.sftp import sftp
 from parts.sshd import NEEDS_SSHD, Sshd
-from soak.clock import LIBRARIES, Clock
+from soak.clock import COMPILER, Clock
 
 pytestmark = [
     NEEDS_SSHD,
-    pytest.mark.skipif(not LIBRARIES, reason="needs faketime"),
+    pytest.mark.skipif(COMPILER is None, reason="needs gcc"),
     pytest.mark.timeout(600),
 ]
 
@@ -32,7 +32,7 @@ class Week:
         self.upstream = upstream
         self.setup = Setup(directory / "relay", upstream)
         self.setup.route(top='timezone = "Europe/Berlin"\nexpect_by = "06:00"\ngrace = "2h"')
-        self.clock = Clock(directory / "clock")
+        self.clock = Clock(directory)
         self.day = 19
         self.be(19, "12:00")
         self.service = self.start()

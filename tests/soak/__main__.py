@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from soak.clock import LIBRARIES
+from soak.clock import COMPILER
 from soak.one import Outcome, prepare, soak
 
 
@@ -19,8 +19,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="days at once")
     parser.add_argument("--directory", type=Path, default=None, help="where a day that failed is kept")
     asked = parser.parse_args()
-    if not LIBRARIES:
-        sys.exit("needs faketime")
+    if COMPILER is None:
+        sys.exit("needs gcc")
     first, _, last = asked.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     directory = asked.directory or Path(tempfile.mkdtemp(prefix="soak-"))

@@ -1,26 +1,41 @@
-"""A clock that a test moves: libfaketime between the daemon and its clock, told by a file how far to go.
+"""A clock that a test moves: `clock.c` between the daemon and its clock, and a file that says how far ahead it is.
 
 Only the wall clock moves. The monotonic one and the file system's times stay what they are, as on a machine whose
-clock was set.
+clock was set. Not libfaketime: it keeps locks, which a fork copies, held, into a child that then waits for ever.
 """
 
+import mmap
 import os
+import shutil
+import struct
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-# Not the one for threads: its lock is copied, held, into what a thread's neighbour forks, which then waits for ever.
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+COMPILER: Final = shutil.which("cc")
+_SOURCE: Final = Path(__file__).with_suffix(".c")
 
 
 class Clock:
-    """The wall clock of every process started within `moved`."""
+    """The wall clock of every process started within `moved`.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    Args:
+        directory: where what it needs is put.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "ahead"
+        self._file.write_bytes(bytes(mmap.PAGESIZE))
+        with self._file.open("r+b") as file:
+            self._shared = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        self._library = directory / "clock.so"
+        subprocess.run(
+            [str(COMPILER), "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", self._library, _SOURCE], check=True
+        )
         self._ahead = timedelta()
-        self.move(timedelta())
 
     @property
     def now(self) -> datetime:
@@ -32,23 +47,15 @@ class Clock:
         self.move(instant - self.now)
 
     def move(self, by: timedelta) -> None:
-        """Move it on."""
-        self._ahead += by
-        # Replaced as a whole: a reader never finds half of it.
-        beside = self._file.with_suffix(".new")
-        beside.write_text(f"{self._ahead.total_seconds():+.0f}\n", encoding="ascii")
-        beside.rename(self._file)
+        """Move it on, or back, by whole seconds: at once, for everybody."""
+        self._ahead = timedelta(seconds=round((self._ahead + by).total_seconds()))
+        # Written as a whole, eight bytes that do not cross a page: a reader never finds half of it.
+        self._shared[:8] = struct.pack("=q", round(self._ahead.total_seconds()))
 
     @contextmanager
     def moved(self) -> Iterator[None]:
         """Have every process that is started in the block see this clock."""
-        settings = {
-            "LD_PRELOAD": str(LIBRARIES[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        settings = {"LD_PRELOAD": str(self._library), "SOAK_CLOCK": str(self._file)}
         before = dict(os.environ)
         os.environ.update(settings)
         try:

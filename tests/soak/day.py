@@ -15,9 +15,9 @@ from asyncssh.constants import FX_FAILURE, FX_NO_SUCH_FILE, FX_PERMISSION_DENIED
 from parts.lives import forked
 from parts.play import empty_database
 from parts.promise import Books, Told, check_promise, check_upstream, read_books, sha256
-from parts.service import Ended, Line, Service, ssh_keygen
+from parts.service import Ended, Line, Service, Setup
 from parts.sftp import sftp
-from parts.upstream import USER, Fault, Operation, ScriptedUpstream, drop, refuse, stall
+from parts.upstream import Fault, Operation, ScriptedUpstream, drop, refuse, stall
 
 from relay.model import Decision, DeliveryState, ExportState, RelayError
 from relay.store import Store
@@ -61,6 +61,7 @@ class Day:
     directory: Path
     clock: Clock
     random: Random = field(init=False)
+    setup: Setup = field(init=False)
     told: Told = field(default_factory=Told)
     lives: list[list[Line]] = field(default_factory=list)
     pending: list[tuple[str, bytes]] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Day:
         ]
         self.upstream = ScriptedUpstream(self.directory / "upstream")
         self._sent_files = 0
+        self._lying: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
 
     def live_through(self) -> None:
@@ -85,7 +87,7 @@ class Day:
         server.start()
         try:
             self._in_server(self.upstream.__aenter__())
-            self._write_configuration()
+            self._prepare()
             for _ in range(self.random.randrange(1, 4)):
                 self._live(self._muddle_along)
             self.upstream.faults = ()
@@ -105,9 +107,9 @@ class Day:
         strike = {"number": self.random.randrange(1, 160)} if life == self._muddle_along else None
         if strike and self.random.random() < 0.3:
             strike = None
-        plan = {"root": str(self.directory / "state"), "report": str(self.directory / "steps"), "strike": strike}
+        plan = {"root": str(self.setup.state), "report": str(self.directory / "steps"), "strike": strike}
         self._note(f"start, to die at step {strike['number']}" if strike else "start")
-        service = Service(self, launch=forked(plan if strike else None))  # type: ignore[arg-type]
+        service = Service(self.setup, launch=forked(plan if strike else None))
         self.lives.append(service.lines)
         with service:
             try:
@@ -137,13 +139,17 @@ class Day:
             self.pending.append(self._something())
         path, content = self.pending[0]
         self.told.attempted[sha256(content)] += 1
+        # Whatever was there, and has not been claimed by now, was never an export (rule L6).
+        if before := self._lying.get(path):
+            self.told.replaced[before] += 1
         local = self.directory / "to-upload"
         local.write_bytes(content)
         commands = (f"-mkdir {path.rpartition('/')[0]}", f"put {local} {path}")
-        sent = sftp(service.port, "amperity", self.directory / "client_key", *commands, check=False)
+        sent = sftp(service.port, "amperity", self.setup.client_key, *commands, check=False)
         self._note(f"send {path}, {len(content)} bytes: {sent.stderr.strip() or 'acknowledged'}")
         if sent.returncode == 0:
             self.told.acknowledged[sha256(content)] += 1
+            self._lying[path] = sha256(content)
             del self.pending[0]
 
     def _something(self) -> tuple[str, bytes]:
@@ -197,7 +203,7 @@ class Day:
 
     def _decide(self, _: Service) -> None:
         """An operator decides about something that waits for one."""
-        store = Store.open_beside(self.directory / "state" / "relay.db", read_only=False)
+        store = Store.open_beside(self.database, read_only=False)
         try:
             self._decide_in(store)
         finally:
@@ -233,13 +239,13 @@ class Day:
         raise AssertionError(f"does not come to rest: {self._books()}")
 
     def _books(self) -> Books:
-        return read_books(self.directory / "state" / "relay.db")
+        return read_books(self.database)
 
     def _check_at_death(self) -> None:
         dead = self.directory / "dead"
         dead.mkdir(exist_ok=True)
         # Looking at the database itself would tidy it up, and the next start is to find it as it was left.
-        for path in (self.directory / "state").glob("relay.db*"):
+        for path in self.setup.state.glob("relay.db*"):
             (dead / path.name).write_bytes(path.read_bytes())
         check_upstream(read_books(dead / "relay.db"), self.upstream.uploads)
         for path in dead.iterdir():
@@ -248,51 +254,21 @@ class Day:
     def _note(self, what: str) -> None:
         self.happened.append(f"{self.clock.now:%m-%d %H:%M:%S} {what}")
 
-    @property
-    def config(self) -> Path:
-        """The main configuration file."""
-        return self.directory / "relay.toml"
-
-    def _write_configuration(self) -> None:
-        (self.directory / "routes.d").mkdir()
-        self.upstream.client_key.chmod(0o600)
-        ssh_keygen(self.directory / "client_key")
-        ssh_keygen(self.directory / "ssh_host_ed25519_key")
-        state = self.directory / "state"
-        state.mkdir(0o700)
-        (state / "relay.db").write_bytes(empty_database())
-        self.config.write_text(
-            f"""
-state_dir = "{state}"
-[landing]
-listen = ["127.0.0.1:0"]
-host_keys = ["ssh_host_ed25519_key"]
-settle = "0.1s"
-[accounts.amperity]
-authorized_keys = "client_key.pub"
-[upstreams.attentive]
-host = "127.0.0.1"
-port = {self.upstream.port}
-user = "{USER}"
-private_key = "{self.upstream.client_key}"
-known_hosts = "{self.upstream.known_hosts}"
-directory = "/uploads"
-publish = "rename"
-stall_timeout = "0.5s"
-""",
-            encoding="utf-8",
-        )
+    def _prepare(self) -> None:
+        """Write the configuration, and begin with an empty database instead of none, which takes less time."""
+        self.setup = Setup(self.directory, self.upstream)
+        self.setup.change("upstreams.attentive", publish="rename", stall_timeout="0.5s")
         for route in self.routes:
-            (self.directory / "routes.d" / f"{route.name}.toml").write_text(
-                f"""
-account = "amperity"
-path = "/uploads/{route.name}/**"
-upstream = "attentive"
-client_domain = "{route.client_domain}"
-identifier = "phone"
-timezone = "{route.zone}"
-[guards]
-same_day = "{route.same_day}"
-""",
-                encoding="utf-8",
+            self.setup.route(
+                route.name,
+                client_domain=route.client_domain,
+                top=f'path = "/uploads/{route.name}/**"\ntimezone = "{route.zone}"',
+                sections=f'[guards]\nsame_day = "{route.same_day}"',
             )
+        self.setup.state.mkdir(0o700)
+        self.database.write_bytes(empty_database())
+
+    @property
+    def database(self) -> Path:
+        """The relay's database."""
+        return self.setup.state / "relay.db"

@@ -30,7 +30,7 @@ _clock: Clock
 def prepare(directory: Path) -> None:
     """Give this process and the daemons that it starts a clock of their own."""
     global _clock  # noqa: PLW0603  one per process, set before anything else
-    _clock = Clock(Path(tempfile.mkdtemp(dir=directory)) / "clock")
+    _clock = Clock(Path(tempfile.mkdtemp(dir=directory)))
     with _clock.moved():
         forkserver.ensure_running()
 
