@@ -276,13 +276,15 @@ class Spool:
     def remove_abandoned(self, is_known: Callable[[str], bool]) -> None:
         """Remove what a kill left behind: sources of which custody was never noted, and half-made rewrites.
 
-        Only the daemon may, before it begins: with the lock held, nobody works in these directories. An export that
-        was rewritten is left alone even where its id is not known: then it is the database that is the wrong one.
+        Only the daemon may, before it begins: with the lock held, nobody works in these directories but a rewrite that
+        has outlived the daemon that was killed. An export that was rewritten is left alone even where its id is not
+        known: then it is the database that is the wrong one.
         """
         for export_dir in self._exports.glob("*/*"):
             if is_known(export_dir.name) or (export_dir / "report.json").exists():
                 for work in export_dir.glob(f"{_WORK}*"):
-                    remove(work)
+                    # Under another name, so that whoever still writes there finds no directory for its next file.
+                    remove(work.rename(work.with_name(f"{work.name}.left")))
             else:
                 remove(export_dir)
 

@@ -66,9 +66,10 @@ def read_books(database: Path) -> Books:
     """Look into the database, beside a running daemon or without one."""
     store = Store.open_beside(database, read_only=True)
     try:
-        deliveries = store.deliveries()
+        # In the order in which things move: what has left one table since is seen in the next.
+        arrivals, exports, deliveries = store.arrivals(), store.exports(), store.deliveries()
         slices = {it.id: store.slices(it.id) for it in deliveries if it.files > 1}
-        return Books(store.arrivals(), store.exports(), deliveries, slices)
+        return Books(arrivals, exports, deliveries, slices)
     finally:
         store.close()
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from parts.landing import until
 
 from relay.model import Arrival, ArrivalState, RelayError
 from relay.naming import source_name
@@ -376,6 +377,21 @@ def test_a_start_removes_what_nobody_knows_of(spool: Spool) -> None:
     (spool.export("route", "known") / "rewrite-abc123" / "drafts").mkdir(parents=True)
     spool.remove_abandoned({"known"}.__contains__)
     assert below(spool.export("route", "known").parent) == {"known", "known/source", "known/source/0001"}
+
+
+def test_a_rewrite_that_outlived_its_daemon_does_not_keep_the_next_from_starting(spool: Spool) -> None:
+    """It goes on writing files for a moment after the daemon was killed; its directory goes all the same."""
+    drafts = spool.export("route", "known") / "rewrite-abc123" / "drafts"
+    drafts.mkdir(parents=True)
+    program = "import itertools, sys\nfor it in itertools.count(): open(f'{sys.argv[1]}/{it}', 'w').close()"
+    with subprocess.Popen([sys.executable, "-c", program, drafts], stderr=subprocess.DEVNULL) as orphan:
+        try:
+            until((drafts / "1000").exists, "it writes")
+            spool.remove_abandoned({"known"}.__contains__)
+            assert orphan.wait(30) != 0, "it still finds its directory"
+        finally:
+            orphan.kill()
+    assert not any(spool.export("route", "known").iterdir())
 
 
 def test_a_start_keeps_what_was_rewritten(spool: Spool) -> None:
