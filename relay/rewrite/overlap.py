@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relay.model import Overlap
+from relay.rewrite.bulk.cells import as_numbers
 
 _DIGITS: Final = 10
 _BLOCK_ROWS: Final = 1 << 18
-_POWERS: Final = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
 
 Keys = npt.NDArray[np.int64]
 
@@ -50,12 +50,12 @@ def _phones(path: Path) -> Keys | None:
         done = 0
         while done < len(keys):
             block = np.fromfile(file, np.uint8, _BLOCK_ROWS * width).reshape(-1, width)
-            digits = block[:, :_DIGITS] - ord("0")
-            if width <= _DIGITS or (digits > 9).any() or (block[:, _DIGITS] != ord(",")).any():
+            digits = block[:, :_DIGITS]
+            if width <= _DIGITS or (digits - np.uint8(ord("0")) > 9).any() or (block[:, _DIGITS] != ord(",")).any():
                 return None
             if (block[:, -1] != ord("\n")).any():
                 return None
-            keys[done : done + len(block)] = digits.astype(np.int64) @ _POWERS
+            keys[done : done + len(block)] = as_numbers(digits)
             done += len(block)
     keys.sort()
     return keys

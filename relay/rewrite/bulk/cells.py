@@ -82,6 +82,15 @@ def as_words(items: Items) -> Words:
     return items.view(np.uint64).reshape(-1, items.itemsize // WORD)
 
 
+def as_numbers(digits: Bytes) -> NDArray[np.int64]:
+    """Return what rows of ASCII digits are as numbers."""
+    numbers = np.zeros(len(digits), np.int64)
+    for place in digits.T:
+        numbers *= 10
+        numbers += place - np.uint8(ord("0"))
+    return numbers
+
+
 def bytes_at(items: Items, places: tuple[int, ...]) -> NDArray[np.bytes_]:
     """Return the bytes at these places of each item, side by side."""
     source, target = _fields(places, items.itemsize)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from relay.rewrite.bulk.cells import WORD, Cells, Items, as_words, bytes_at
+from relay.rewrite.bulk.cells import WORD, Cells, Items, as_numbers, as_words, bytes_at
 from relay.rewrite.bulk.existence import existing
 from relay.rewrite.bulk.judged import EMPTY, SENT, STRANGE, Codes, code_of
 from relay.rewrite.bulk.shapes import LENGTH, LONGEST, Shape, shape_of
@@ -91,7 +91,7 @@ class Phones:
         """See which of the numbers exist, and refuse what the route does not take (rules P2 and P3)."""
         rows = np.flatnonzero(self.codes == SENT)
         digits = self._digits[rows]
-        numbers = _numbers(digits)
+        numbers = as_numbers(digits.view(np.uint8).reshape(-1, LENGTH))
         self.numbers[rows] = numbers
         exist = existing(numbers)
         self.suspects[rows] = ~exist
@@ -99,15 +99,6 @@ class Phones:
             refused = ~(exist if rules.validation == "valid" else _are_possible(numbers))
             self.codes[rows[refused]] = code_of(Reason.INVALID_NUMBER)
             self._shown[rows[refused]] = bytes_at(digits[refused].view(f"V{LENGTH}"), _LAST)
-
-
-def _numbers(digits: NDArray[np.bytes_]) -> NDArray[np.int64]:
-    """Return what ten digits are as a number."""
-    numbers = np.zeros(len(digits), np.int64)
-    for place in digits.view(np.uint8).reshape(-1, LENGTH).T:
-        numbers *= 10
-        numbers += place - np.uint8(ord("0"))
-    return numbers
 
 
 def _are_possible(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
