@@ -17,7 +17,7 @@ from relay.rewrite.dialect import Dialect
 from relay.rewrite.mask import mask_name
 from relay.settings import Settings, Size
 
-RULES_VERSION: Final = 3
+RULES_VERSION: Final = 4
 """Raised whenever the rewrite decides differently under unchanged settings, so that earlier digests no longer match."""
 
 SEGMENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")

@@ -12,6 +12,7 @@ from statistics import mode
 from typing import Final
 
 from relay.model import IdentifierKind
+from relay.rewrite.agreement import check_alike, continued
 from relay.rewrite.dialect import Dialect
 from relay.rewrite.email import judge_email
 from relay.rewrite.formats import columns_of, format_of, read_batches
@@ -61,11 +62,17 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
         earlier: the layout of the export's first part; one without header continues it.
 
     Raises:
-        UnusableSource: it is not text, or its columns cannot be told for sure.
+        UnusableSource: it is not text, its columns cannot be told for sure, or they are not those of the first part.
     """
     kind = format_of(path, rules.source.format)
-    if kind is not Format.CSV:
-        return _recognise_table(path, kind, rules)
+    layout = _recognise_text(path, rules, earlier) if kind is Format.CSV else _recognise_table(path, kind, rules)
+    if isinstance(layout, Layout) and earlier is not None and layout.has_header:
+        check_alike(earlier, layout)
+    return layout
+
+
+def _recognise_text(path: Path, rules: Rules, earlier: Layout | None) -> Layout | Bare:
+    """Say how a CSV text lies."""
     dialect = rules.source.dialect(
         _find_delimiter(path, rules) if rules.source.delimiter == "auto" else rules.source.delimiter
     )
@@ -77,7 +84,7 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     if not rows:
         return Bare.HEADER_ONLY
     if not has_header and earlier is not None:
-        return replace(earlier, dialect=dialect, has_header=False)
+        return continued(earlier, dialect, rows, _is_identifier(rules))
     return _Recogniser(sample[0] if has_header else None, rows, rules).layout(dialect)
 
 

@@ -30,6 +30,7 @@ class Unusable(StrEnum):
     BROKEN_JSON = "broken_json"
     NO_ROWS = "no_rows"
     TOO_MANY_COLUMNS = "too_many_columns"
+    PARTS_DIFFER = "parts_differ"
     NO_HEADER = "no_header"
     NO_IDENTIFIER_COLUMN = "no_identifier_column"
     AMBIGUOUS_IDENTIFIER_COLUMN = "ambiguous_identifier_column"
