@@ -72,11 +72,11 @@ class RejectReport:
     def add(self, file: str, rejects: Sequence[Reject]) -> None:
         """Write rejected rows of a file down. Nothing but what is masked comes from them."""
         self._rows.writerows((file, it.line, it.column, it.reason, it.masked) for it in rejects)
-        self.reasons.update([it.reason for it in rejects])
+        self.reasons.update([it.reason.value for it in rejects])
         for reject in rejects:
             lines = self.first_lines.get(reject.reason, ())
             if len(lines) < _FIRST_LINES:
-                self.first_lines[reject.reason] = (*lines, reject.line)
+                self.first_lines[reject.reason.value] = (*lines, reject.line)
 
     def finish(self) -> None:
         """Make what was written durable."""

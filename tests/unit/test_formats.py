@@ -180,6 +180,14 @@ def test_a_name_twice_in_an_object_rejects_its_row(written: Callable[[str | byte
         pytest.param(f"{ROW}\n[1]\n", Format.NDJSON, Unusable.BROKEN_JSON, "line 2 is JSON, but no", id="no object"),
         pytest.param(f'{ROW}\n{{"x": NaN}}\n', Format.NDJSON, Unusable.BROKEN_JSON, "line 2", id="no number"),
         pytest.param(f"{ROW} {ROW}\n", Format.NDJSON, Unusable.BROKEN_JSON, "line 1", id="two in a line"),
+        pytest.param(
+            '{"a": [{"x": 1}\n{"y": 1}]}, {"z": 1}\n',
+            *(Format.NDJSON, Unusable.BROKEN_JSON, "line 1 is not a JSON"),
+            id="two objects across two lines",
+        ),
+        pytest.param(
+            f"{ROW},{ROW}\n", Format.NDJSON, Unusable.BROKEN_JSON, "line 1 is not a JSON", id="as if in an array"
+        ),
         pytest.param(b'{"x": "\xff"}\n', Format.NDJSON, Unusable.NOT_TEXT, "line 1 is not UTF-8", id="no UTF-8"),
         pytest.param("[" * 100_000 + "\n", Format.NDJSON, Unusable.BROKEN_JSON, "line 1", id="bottomless"),
         pytest.param('{"x": "' + "x" * 5_000_000, Format.NDJSON, Unusable.BROKEN_JSON, "longer", id="endless line"),

@@ -2,11 +2,12 @@
 
 import codecs
 import json
+import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from relay.rewrite.formats.document import DECODER, SEND_AGAIN, WRITE_PROPERLY, Document
 from relay.rewrite.mask import mask_name
@@ -24,6 +25,10 @@ MOST_COLUMNS: Final = 1000
 """More names than this are no columns: something else stands where names should."""
 
 _BATCH: Final = 4096
+_MOST_KINDS: Final = 4096
+"""Of so many kinds of objects it is remembered that their names are known."""
+_AT_ONCE: Final = 256 * 1024
+"""Bytes of lines that are decoded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,14 @@ class Reader:
         """Return every name that any object has; all are read, as writers leave out what is null."""
         del rules
         names: dict[str, None] = {}
+        seen: set[tuple[str, ...]] = set()
         for _, members in self.objects(path):
-            if names.keys() >= {name for name, _ in members}:
+            own = tuple([name for name, _ in members])
+            if own in seen:
                 continue
-            names |= dict.fromkeys(name for name, _ in members)
+            names |= dict.fromkeys(own)
+            if len(seen) < _MOST_KINDS:
+                seen.add(own)
             if len(names) > MOST_COLUMNS:
                 raise UnusableSource(
                     Unusable.TOO_MANY_COLUMNS,
@@ -56,8 +65,9 @@ class Reader:
         self, path: Path, columns: Sequence[str], wanted: Collection[int] | None
     ) -> Iterator[list[SourceRow]]:
         """Yield the rows; see `relay.rewrite.formats.read_batches`."""
-        del wanted  # an object is read whole
-        rows = (_row(line, members, tuple(columns)) for line, members in self.objects(path))
+        places = range(len(columns)) if wanted is None else sorted(wanted)
+        those, blank = [(place, columns[place]) for place in places], [""] * len(columns)
+        rows = (_row(line, members, those, blank) for line, members in self.objects(path))
         while batch := list(islice(rows, _BATCH)):
             yield batch
 
@@ -68,24 +78,50 @@ def lines(path: Path) -> Iterator[tuple[int, Members]]:
     Raises:
         UnusableSource: a line is something else, or the last one is cut off.
     """
-    decode = DECODER.decode
     with path.open("rb") as file:
-        number = 0
-        while raw := file.readline(LONGEST_LINE + 1):
-            number += 1
+        number = 1
+        while raws := _some_lines(file):
             if number == 1:
-                raw = raw.removeprefix(codecs.BOM_UTF8)
-            try:
-                members = decode(raw.decode())
-            except (ValueError, RecursionError) as error:
-                if not raw.strip():
-                    continue
-                raise _broken_line(number, raw, error) from None
-            if not isinstance(members, tuple):
-                raise UnusableSource(
-                    Unusable.BROKEN_JSON, f"line {number} is JSON, but no object; a row was expected", WRITE_PROPERLY
-                )
-            yield number, members
+                raws[0] = raws[0].removeprefix(codecs.BOM_UTF8)
+            objects = _all_at_once(raws)
+            yield from enumerate(objects, start=number) if objects is not None else _one_by_one(raws, number)
+            number += len(raws)
+
+
+def _some_lines(file: BinaryIO) -> list[bytes]:
+    raws, size = [], 0
+    while size < _AT_ONCE and (raw := file.readline(LONGEST_LINE + 1)):
+        raws.append(raw)
+        size += len(raw)
+    return raws
+
+
+def _all_at_once(raws: list[bytes]) -> list[Members] | None:
+    """Return the objects of some lines; None unless there is exactly one in each."""
+    # What separates the lines must not be in one; then a value between two of them is that of one line alone.
+    mark = f"{secrets.randbits(62)}"
+    try:
+        values = DECODER.decode(f"[{f',{mark},'.encode().join(raws).decode()}]")
+    except (ValueError, RecursionError):
+        return None
+    objects: list[Members] = values[::2]
+    whole = len(objects) == len(raws) and len(values) == 2 * len(raws) - 1 and values[1::2].count(mark) == len(raws) - 1
+    return objects if whole and all(it.__class__ is tuple for it in objects) else None
+
+
+def _one_by_one(raws: list[bytes], number: int) -> Iterator[tuple[int, Members]]:
+    for line, raw in enumerate(raws, start=number):
+        try:
+            members = DECODER.decode(raw.decode())
+        except (ValueError, RecursionError) as error:
+            if not raw.strip():
+                continue
+            raise _broken_line(line, raw, error) from None
+        if not isinstance(members, tuple):
+            raise UnusableSource(
+                Unusable.BROKEN_JSON, f"line {line} is JSON, but no object; a row was expected", WRITE_PROPERLY
+            )
+        yield line, members
 
 
 def array(path: Path) -> Iterator[tuple[int, Members]]:
@@ -158,14 +194,17 @@ def _skip(document: Document) -> None:
             raise document.broken("neither a comma nor the array's end follows a value")
 
 
-def _row(line: int, members: Members, columns: tuple[str, ...]) -> SourceRow:
-    """Return an object as a row. One with a name twice has a cell too many: nobody knows which one is meant (S10)."""
-    names, values = zip(*members, strict=True) if members else ((), ())
-    if names != columns:
-        found = dict(members)
-        values = (*map(found.get, columns), *("" for _ in range(len(members) - len(found))))
-    cells = [value if value.__class__ is str else _text(value) for value in values]
-    return SourceRow(line, cells, unfinished=False)
+def _row(line: int, members: Members, wanted: Sequence[tuple[int, str]], blank: list[str]) -> SourceRow:
+    """Return an object as a row with the wanted cells, the others as in `blank`.
+
+    One with a name twice has a cell too many: nobody knows which one is meant (rule S10).
+    """
+    found, cells = dict(members), blank.copy()
+    for place, name in wanted:
+        value = found.get(name)
+        cells[place] = value if value.__class__ is str else _text(value)
+    cells += [""] * (len(members) - len(found))
+    return SourceRow(line, cells)
 
 
 def _text(value: object) -> str:
