@@ -158,13 +158,9 @@ class Standing:
     @property
     def headline(self) -> str:
         """The whole of it in a line."""
-        return f"{self.whether_running}; {', '.join(self.findings) or 'nothing waits for a person'}"
-
-    @property
-    def whether_running(self) -> str:
-        """Of which moment all this is, and whether the service ran then."""
         running = "running" if self.running else "not running"
-        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the relay is {running}"
+        findings = ", ".join(self.findings) or "nothing waits for a person"
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, the relay is {running}; {findings}"
 
 
 def life_sign(spool: Spool, now: datetime) -> LifeSign:

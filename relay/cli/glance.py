@@ -27,21 +27,19 @@ _MOST_IN_TROUBLE: Final = 4
 
 def print_in_full(standing: Standing, state_dir: Path, config: Path) -> None:
     """Print every segment of every route, those first that want a person."""
-    click.echo(standing.whether_running)
+    _print_headline(standing)
     for route in sorted(standing.routes, key=lambda it: it.is_well):
         _print_route(route, config)
     _print_exports(standing, config)
     print_heading("Upstreams")
     _print_upstreams(standing.upstreams, config)
     print_heading("Disk")
-    click.echo(f"  {_disk(standing, state_dir)}\n")
-    _print_findings(standing)
+    click.echo(f"  {_disk(standing, state_dir)}")
 
 
 def print_in_short(standing: Standing, state_dir: Path, config: Path) -> None:
     """Print what wants a person, with what to do, and a line for each route."""
-    click.echo(standing.whether_running)
-    _print_findings(standing)
+    _print_headline(standing)
     _print_trouble(standing, config)
     if suspended := [it for it in standing.upstreams if it.suspension]:
         print_heading("Suspended upstreams")
@@ -58,11 +56,8 @@ def print_in_short(standing: Standing, state_dir: Path, config: Path) -> None:
     click.echo(f"all segments of a route: {command_line(config, 'status', '--route', 'NAME')}")
 
 
-def _print_findings(standing: Standing) -> None:
-    if standing.findings:
-        click.secho(f"To decide: {', '.join(standing.findings)}.", fg="red", bold=True)
-    else:
-        click.secho("Nothing waits for a decision.", fg="green")
+def _print_headline(standing: Standing) -> None:
+    click.secho(standing.headline, fg="red" if standing.findings else "green", bold=bool(standing.findings))
 
 
 def _disk(standing: Standing, state_dir: Path) -> str:

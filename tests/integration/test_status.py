@@ -49,7 +49,7 @@ def test_a_day_when_all_went_out(host: Host) -> None:
         ("VIP", "sent", "1,000", f"…_{day}_1.csv"),
     ]
     assert "507 rows, 500 to send, 4 rejected" in said.stdout
-    assert "Nothing waits for a decision." in said.stdout
+    assert "nothing waits for a person" in said.stdout
 
 
 def test_it_says_whether_the_service_runs(host: Host) -> None:
@@ -78,7 +78,7 @@ def test_a_held_list_is_a_finding_with_commands_that_work(host: Host) -> None:
     assert said.exit_code == 1
     assert SHRUNK.detail in said.stdout
     assert "48,000" in said.stdout
-    assert "To decide: 1 list is held." in said.stdout
+    assert "; 1 list is held" in said.stdout
     commands = [line.strip() for line in said.stdout.splitlines() if line.endswith(held.id)]
     assert [shlex.split(command)[-2] for command in commands] == ["release", "discard"]
     pasted = subprocess.run(commands[1], shell=True, check=True, capture_output=True, text=True)  # noqa: S602  as pasted

@@ -25,7 +25,7 @@ def test_thirty_routes_fit_on_one_screen_trouble_first(host: Host) -> None:
     assert len(lines) <= LINES
     # A command is on one line so that it can be pasted, whatever this program is called here.
     assert max(len(line) for line in lines if " -m relay " not in line and str(host.state_dir) not in line) <= COLUMNS
-    assert lines[1] == "To decide: 3 routes are late, 1 list is held, 1 list has failed."
+    assert lines[0].endswith("; 3 routes are late, 1 list is held, 1 list has failed")
     table = next(number for number, line in enumerate(lines) if line.startswith("route "))
     trouble = "\n".join(lines[:table])
     for words in ("brand07, expected by", "LATE", "brand12, VIP", SHRUNK.detail, "brand23, Lapsed", "other content"):
@@ -66,7 +66,7 @@ def test_where_everything_is_in_trouble_the_screen_still_ends(tmp_path: Path) ->
         for number in range(40):
             host.books.plan(SHRUNK, segment=f"Segment {number}", rows=20)
         said = host.run("status").stdout
-    assert "To decide: 40 lists are held." in said
+    assert "; 40 lists are held" in said
     assert "and 36 more: " in said
     assert "deliveries --state held" in said
     assert len(said.splitlines()) <= LINES
