@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,7 @@ def test_the_rewrite_works_where_no_memory_is_written_and_run(kind: str, tmp_pat
     source, key = tmp_path / "source", pysequoia.Tsk.generate("Relay <relay@example.com>")
     (tmp_path / "key").write_bytes(bytes(key))
     parquet(source)
-    contents = {
+    contents: dict[str, Callable[[], bytes]] = {
         "csv": lambda: ROWS,
         "gzip": lambda: gzipped(ROWS),
         "zstd": lambda: zstandard(ROWS),
