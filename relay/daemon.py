@@ -7,7 +7,6 @@ other is on disk and in the database.
 import asyncio
 import os
 import resource
-import signal
 import socket
 import time
 import traceback
@@ -38,6 +37,7 @@ from relay.outbox import Outbox, Vigil
 from relay.pulse import Pulse
 from relay.report import write_report
 from relay.retention import sweep
+from relay.signals import Signals
 from relay.spool import Spool
 from relay.standing import gather
 from relay.standstill import Standstill
@@ -58,6 +58,8 @@ def serve(config_path: Path) -> int:
     Raises:
         RelayError: the configuration has problems, or the state cannot be opened.
     """
+    signals = Signals()
+    signals.await_loop()
     config = load(config_path)
     configure()
     os.umask(0o077)
@@ -65,30 +67,29 @@ def serve(config_path: Path) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     emit(Event.RELAY_STARTED, version=__version__)
     began = time.monotonic()
-    standstill = Standstill()
+    standstill = Standstill(signals)
     inherited = inherited_sockets()
     outcome: Config | bool = config
     while isinstance(outcome, Config):
-        # Nothing outlives a runner, no thread either: what begins after a standstill is alone with the state.
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            outcome = runner.run(_run_or_stand_still(config_path, outcome, standstill, inherited))
+        outcome = _run_or_stand_still(config_path, outcome, signals, standstill, inherited)
+        signals.await_loop()
     if outcome:
         emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
     return 0 if outcome else 1
 
 
-async def _run_or_stand_still(
-    config_path: Path, config: Config, standstill: Standstill, inherited: Sequence[socket.socket]
+def _run_or_stand_still(
+    config_path: Path, config: Config, signals: Signals, standstill: Standstill, inherited: Sequence[socket.socket]
 ) -> Config | bool:
     """Run the daemon; return whether it ended well, or where the disk refused, the settings to begin anew with."""
     try:
-        return await run(config_path, config, inherited)
+        return run(config_path, config, signals, inherited)
     except Exception as error:
         trouble = disk_trouble(error)
         if trouble is None:
             raise
-    with Spool(config.state_dir).kept_lock():
-        is_well_again = await standstill.outlast(trouble, partial(_check_writable, config))
+    with Spool(config.state_dir).kept_lock(), _event_loop() as runner:
+        is_well_again = runner.run(standstill.outlast(trouble, partial(_check_writable, config)))
     if not is_well_again:
         return True
     try:
@@ -96,6 +97,10 @@ async def _run_or_stand_still(
     except ConfigError as refused:
         emit(Event.CONFIG_REFUSED, problems=len(refused.problems), detail=str(refused), hint=refused.hint)
         return config
+
+
+def _event_loop() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def _check_writable(config: Config) -> None:
@@ -111,24 +116,26 @@ def _check_writable(config: Config) -> None:
         store.check_writable()
 
 
-async def run(config_path: Path, config: Config, inherited: Sequence[socket.socket]) -> bool:
+def run(config_path: Path, config: Config, signals: Signals, inherited: Sequence[socket.socket]) -> bool:
     """Open the state, run the daemon on it until it is told to stop, and return whether it ended well.
 
     Raises:
         RelayError: the state cannot be opened.
         Exception: a group of nothing but what the disk refused, which may pass.
     """
-    loop = asyncio.get_running_loop()
     changes = Changes()
 
     def announce() -> None:
-        loop.call_soon_threadsafe(changes.committed)
+        runner.get_loop().call_soon_threadsafe(changes.committed)
 
     spool = Spool(config.state_dir)
     spool.prepare(config.accounts)
     with (
+        _event_loop() as runner,
         spool.lock() as interrupted,
         closing(Store.open(spool.database, committed=announce)) as store,
+        # Nothing outlives it, no thread either: whoever gets the lock next is alone with the state.
+        closing(runner),
     ):
         if interrupted:
             emit(Event.RELAY_INTERRUPTED, hint=_LOOK_WHY)
@@ -136,7 +143,7 @@ async def run(config_path: Path, config: Config, inherited: Sequence[socket.sock
         store.check_sound()
         spool.remove_abandoned(lambda export_id: store.export(export_id) is not None)
         try:
-            await Daemon(config_path, config, spool, store, changes, inherited=inherited).run()
+            runner.run(Daemon(config_path, config, spool, store, changes, inherited=inherited).run(signals))
         except Exception as ended:
             if disk_trouble(ended):
                 raise
@@ -195,7 +202,6 @@ class Daemon:
         self._spool = spool
         self._store = store
         self._began = time.monotonic()
-        self._told_to_stop = asyncio.Event()
         self._pulse = pulse = pulse or Pulse()
         self._vitals = Vitals(pulse, spool, lambda: gather(self._config, store, _now()), changes.to_tell)
         self._announcer = Announcer(store, changes.to_announce, config, pulse=pulse)
@@ -205,9 +211,9 @@ class Daemon:
         self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now, pulse=pulse)
         self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set, inherited=inherited)
 
-    async def run(self) -> None:
+    async def run(self, signals: Signals) -> None:
         """Start every stage, say that the service is ready, and end the stages in order when told to stop."""
-        self._listen_to_signals()
+        told_to_stop = signals.listen(self._reload)
         async with asyncio.TaskGroup() as stages:
             listen = await self._landing.start()
             try:
@@ -229,7 +235,7 @@ class Daemon:
                 ]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))
                 notify("READY=1")
-                await self._told_to_stop.wait()
+                await told_to_stop.wait()
                 await self._drain(intake)
                 for task in (outbox, *upkeep):
                     task.cancel()
@@ -245,12 +251,6 @@ class Daemon:
         within = self._config.landing.drain
         intake.cancel()
         await asyncio.gather(self._landing.drain(within), self._outbox.drain(within))
-
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _reload(self) -> None:
         """Read the configuration again; one with problems changes nothing."""
@@ -309,10 +309,11 @@ class Daemon:
     def _write_report(self) -> None:
         """Write the report where that is asked for, once a day."""
         file, now = self._config.report, _now()
-        if file is None or (file.exists() and now.timestamp() - file.stat().st_mtime < _REPORT_EVERY.total_seconds()):
+        if file is None:
             return
         try:
-            write_report(self._config, self._store, file, now)
+            if not file.exists() or now.timestamp() - file.stat().st_mtime >= _REPORT_EVERY.total_seconds():
+                write_report(self._config, self._store, file, now)
         except OSError as error:
             emit(
                 Event.REPORT_FAILED,

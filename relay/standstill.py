@@ -4,7 +4,6 @@ Every stage can begin from disk and database alone, so going on is beginning ane
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Final
 from relay.disk import DiskError, disk_trouble
 from relay.log import Event, emit
 from relay.notify import notify
+from relay.signals import Signals
 
 _FIRST_LOOK_SECONDS: Final = 1.0
 _LONGEST_LOOK_SECONDS: Final = 60.0
@@ -23,13 +23,14 @@ _LASTING_SECONDS: Final = 120.0
 class Standstill:
     """One for the life of the process. Each time, the log tells when it begins and when it is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
         self._look_after = _FIRST_LOOK_SECONDS
         self._well_since = time.monotonic()
 
     async def outlast(self, trouble: DiskError, check: Callable[[], None]) -> bool:
         """Wait until `check`, which writes, has nothing to say; False where the service is told to stop before."""
-        stopping = _told_to_stop()  # before anybody hears that it stands still, and tells it to stop
+        stopping = self._signals.listen()  # before anybody hears that it stands still, and tells it to stop
         emit(Event.RELAY_SUSPENDED, reason=trouble.reason, detail=trouble.message, hint=trouble.hint)
         notify("READY=1", f"STATUS=The relay stands still: {trouble.message}")
         if time.monotonic() - self._well_since >= _LASTING_SECONDS:
@@ -44,13 +45,6 @@ class Standstill:
                 notify("STATUS=")
                 return True
         return False
-
-
-def _told_to_stop() -> asyncio.Event:
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    return told
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -127,6 +127,37 @@ def test_a_service_that_stands_still_stops_when_it_is_told_to(tmp_path: Path, up
 
 
 @CAN_FAIL_CALLS
+def test_a_stop_that_the_disk_refuses_is_a_stop_all_the_same(tmp_path: Path, upstream: Sshd) -> None:
+    """What fails while the service goes down is no reason to begin anew."""
+    play = Play(tmp_path / "relay", upstream)
+    disk = Disk(tmp_path, play.setup.state, CHANGES, "EIO")
+
+    def scene(play: Play) -> None:
+        disk.breaks()
+        play.stop()
+
+    assert play.live(scene, disk.plan)
+    assert [line["event"] for line in play.lives[0]].count("relay.ready") == 1
+
+
+@CAN_FAIL_CALLS
+def test_a_reload_while_the_service_stands_still_does_not_end_it(tmp_path: Path, upstream: Sshd) -> None:
+    """What frees the disk may come with other settings: they are read when it goes on."""
+    play = Play(tmp_path / "relay", upstream)
+    disk = Disk(tmp_path, play.setup.state, CHANGES, "ENOSPC")
+    disk.breaks()
+
+    def scene(play: Play) -> None:
+        play.service.wait_for("relay.suspended")
+        play.service.reload()
+        disk.is_repaired()
+        play.service.wait_for("relay.ready")
+        play.stop()
+
+    assert play.live(scene, disk.plan, ready=False)
+
+
+@CAN_FAIL_CALLS
 def test_a_rewrite_without_room_waits_for_it(tmp_path: Path, upstream: Sshd) -> None:
     """A full disk is no fault of the export's: it is not quarantined after three attempts, and goes on by itself."""
     play = Play(tmp_path / "relay", upstream)

@@ -24,6 +24,7 @@ from relay.config import load
 from relay.daemon import Changes, Daemon
 from relay.model import Ban
 from relay.pulse import Pulse
+from relay.signals import Signals
 from relay.spool import Spool
 from relay.store import Store
 from relay.vitals import Vitals
@@ -186,7 +187,7 @@ def test_a_loop_that_hangs_is_found_out_and_no_other(setup: Setup, verb: str, lo
     hint = setup.state / "landing" / "amperity" / "uploads"
 
     async def live(daemon: Daemon) -> None:
-        running = asyncio.create_task(daemon.run())
+        running = asyncio.create_task(daemon.run(Signals()))
         await until(lambda: pulse.loops == LOOPS)
         clock.seconds += 100_000
         (hint / "one").touch()
