@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +27,20 @@ except PermissionError:
 _UNKNOWN_HERE: Final = 77
 
 
-def parquet(path: Path) -> None:
-    """Write a Parquet file with a compression that has assembler in it."""
-    pq.write_table(
-        pa.table({"phone": ["2125550100", "2125550101"], "segment_name": ["VIP", "VIP"]}), path, compression="zstd"
-    )
+def written(kind: str, key: pysequoia.Tsk, directory: Path) -> bytes:
+    """An export of some kind; PGP has Parquet in it, whose compression has assembler in it."""
+    match kind:
+        case "csv":
+            return ROWS
+        case "gzip":
+            return gzipped(ROWS)
+        case "zstd":
+            return zstandard(ROWS)
+        case "parquet":
+            columns = {"phone": ["2125550100", "2125550101"], "segment_name": ["VIP", "VIP"]}
+            pq.write_table(pa.table(columns), directory / "table", compression="zstd")
+            return (directory / "table").read_bytes()
+    return pysequoia.encrypt(written("parquet", key, directory), [key.extract_certificate()])
 
 
 @pytest.mark.parametrize("kind", ["csv", "gzip", "zstd", "parquet", "pgp"])
@@ -40,15 +48,7 @@ def test_the_rewrite_works_where_no_memory_is_written_and_run(kind: str, tmp_pat
     """Every kind of file is unpacked, decrypted, read and judged under the unit's protection of memory."""
     source, key = tmp_path / "source", pysequoia.Tsk.generate("Relay <relay@example.com>")
     (tmp_path / "key").write_bytes(bytes(key))
-    parquet(source)
-    contents: dict[str, Callable[[], bytes]] = {
-        "csv": lambda: ROWS,
-        "gzip": lambda: gzipped(ROWS),
-        "zstd": lambda: zstandard(ROWS),
-        "parquet": source.read_bytes,
-        "pgp": lambda: pysequoia.encrypt(source.read_bytes(), [key.extract_certificate()]),
-    }
-    source.write_bytes(contents[kind]())
+    source.write_bytes(written(kind, key, tmp_path))
     request = {
         "sources": [{"path": str(source), "name": "/uploads/x"}],
         "rules": {"identifier": "phone", "pgp": {"private_key": str(tmp_path / "key")}},
