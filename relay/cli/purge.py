@@ -2,13 +2,22 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relay.cli.context import config_option
 from relay.cli.figures import size
 from relay.cli.state import changed_state, read_state
+from relay.cli.tables import as_text
 from relay.retention import Removal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relay.config import Config
+    from relay.spool import Spool
+    from relay.store import Store
 
 
 @click.command()
@@ -32,24 +41,44 @@ def purge(config: Path, *, dry_run: bool) -> None:
 
     loaded, now = load(config, with_files=False), datetime.now(UTC)
     spool = Spool(loaded.state_dir)
+    # An account that is new in the configuration has no landing zone before the service knows it.
+    accounts = [account for account in loaded.accounts if spool.landing(account).is_dir()]
     if dry_run:
         with read_state(loaded) as store:
-            _print(foresee(loaded.retention, spool, store, now), "would be ", spool.export_root)
+            landed = _landed(loaded, accounts, spool, store, now)
+            _print(foresee(loaded.retention, spool, store, now), landed, "would be ", spool.export_root)
         return
     with changed_state(loaded) as store:
+        landed = _landed(loaded, accounts, spool, store, now)
         spool.sweep_incoming(now)
-        # An account that is new in the configuration has no landing zone before the service knows it.
-        accounts = [account for account in loaded.accounts if spool.landing(account).is_dir()]
         clear_view(accounts, spool, store, now, unrouted_kept=loaded.retention.files)
-        _print(sweep(loaded.retention, spool, store, now), "", spool.export_root)
+        _print(sweep(loaded.retention, spool, store, now), landed, "", spool.export_root)
 
 
-def _print(removal: Removal, would_be: str, root: Path) -> None:
+def _landed(
+    loaded: "Config", accounts: "Sequence[str]", spool: "Spool", store: "Store", now: datetime
+) -> "list[tuple[str, int]]":
+    """Return what goes of what clients sent: uploads that ended half-way, and files that leave their clients' view."""
+    from relay.intake.clear import leaving_view
+
+    aborted = [(f"incoming{it.path}", it.size) for it in spool.aborted_uploads(now)]
+    kept = loaded.retention.files
+    return aborted + [
+        (f"landing/{account}{it.path}", it.size)
+        for account in accounts
+        for it in leaving_view(account, spool, store, now, unrouted_kept=kept)
+    ]
+
+
+def _print(removal: Removal, landed: "Sequence[tuple[str, int]]", would_be: str, root: Path) -> None:
     for it in removal.discarded:
         click.echo(f"{it} {would_be or 'is '}discarded: it waited for a person for too long")
+    for name, length in landed:
+        click.echo(f"{as_text(name)} {would_be or 'is '}removed, {size(length)}")
     for file, length in removal.files:
         click.echo(f"{file.relative_to(root)} {would_be or 'is '}removed, {size(length)}")
+    total = removal.size + sum(length for _, length in landed)
     click.echo(
-        f"{len(removal.files):,} files ({size(removal.size)}) and the history of {removal.exports:,} exports "
+        f"{len(landed) + len(removal.files):,} files ({size(total)}) and the history of {removal.exports:,} exports "
         f"{would_be or 'are '}removed."
     )

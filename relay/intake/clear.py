@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from relay.model import ArrivalState
-from relay.spool import Spool
+from relay.model import Arrival, ArrivalState
+from relay.spool import LandedFile, Spool
 from relay.store import Store
 
 KEPT_IN_VIEW: Final = timedelta(days=1)
@@ -19,22 +19,34 @@ def clear_view(accounts: Iterable[str], spool: Spool, store: Store, now: datetim
     A file is known by its fingerprint for as long as it lies there under whatever name; were it forgotten before, it
     would be taken for a new one. So only what a look after the removal does not find is forgotten.
     """
+    for account in accounts:
+        old = _seen_for_long_enough(account, store, now, unrouted_kept)
+        for file in _done_with(account, spool, old):
+            spool.remove_landed(account, file)
+        remaining = {file.fingerprint for file in spool.landed_files(account)}
+        if gone := [arrival.id for arrival in old if arrival.fingerprint not in remaining]:
+            store.cleared(gone, now)
+
+
+def leaving_view(
+    account: str, spool: Spool, store: Store, now: datetime, *, unrouted_kept: timedelta
+) -> list[LandedFile]:
+    """Return the files that `clear_view` would remove now."""
+    return _done_with(account, spool, _seen_for_long_enough(account, store, now, unrouted_kept))
+
+
+def _seen_for_long_enough(account: str, store: Store, now: datetime, unrouted_kept: timedelta) -> list[Arrival]:
     kept = {
         ArrivalState.CLAIMED: KEPT_IN_VIEW,
         ArrivalState.IGNORED: KEPT_IN_VIEW,
         ArrivalState.WITHDRAWN: KEPT_IN_VIEW,
         ArrivalState.UNROUTED: unrouted_kept,
     }
-    for account in accounts:
-        old = [
-            arrival
-            for arrival in store.arrivals(account=account, in_view=True)
-            if arrival.state in kept and now - arrival.landed_at >= kept[arrival.state]
-        ]
-        done_with = {arrival.fingerprint for arrival in old if arrival.state is not ArrivalState.WITHDRAWN}
-        for file in spool.landed_files(account):
-            if file.fingerprint in done_with:
-                spool.remove_landed(account, file)
-        remaining = {file.fingerprint for file in spool.landed_files(account)}
-        if gone := [arrival.id for arrival in old if arrival.fingerprint not in remaining]:
-            store.cleared(gone, now)
+    in_view = store.arrivals(account=account, in_view=True)
+    return [it for it in in_view if it.state in kept and now - it.landed_at >= kept[it.state]]
+
+
+def _done_with(account: str, spool: Spool, old: Iterable[Arrival]) -> list[LandedFile]:
+    """Return the files that are still there; what its client took away or replaced is no business of ours."""
+    done_with = {it.fingerprint for it in old if it.state is not ArrivalState.WITHDRAWN}
+    return [file for file in spool.landed_files(account) if file.fingerprint in done_with]

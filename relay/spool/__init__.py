@@ -303,11 +303,14 @@ class Spool:
             except OSError:  # There is something else in it, or another sweep was quicker.
                 return
 
+    def aborted_uploads(self, now: datetime) -> list[LandedFile]:
+        """Return the uploads that ended without being complete more than a day ago (rule R3)."""
+        return [it for it in files_below(self._incoming) if it.changed_at <= now - ABORTED_UPLOADS_KEPT]
+
     def sweep_incoming(self, now: datetime) -> None:
         """Remove uploads that ended without being complete more than a day ago (rule R3)."""
-        for upload in files_below(self._incoming):
-            if upload.changed_at <= now - ABORTED_UPLOADS_KEPT:
-                (self._incoming / upload.path.lstrip("/")).unlink(missing_ok=True)
+        for upload in self.aborted_uploads(now):
+            (self._incoming / upload.path.lstrip("/")).unlink(missing_ok=True)
 
     def remove_landed(self, account: str, file: LandedFile) -> None:
         """Remove a landed file from its client's view, unless another one has its name by now."""

@@ -12,6 +12,8 @@ from parts.browser import CHROMIUM, Scheme, picture_of
 from parts.canary import assert_no_person
 from parts.host import SHRUNK, Host, a_host
 from parts.month import live_for_a_month
+from parts.service import Service, Setup
+from parts.sshd import NEEDS_SSHD, Sshd, until
 
 from relay.model import Acceptance, Comparison, Overlap, Queue
 
@@ -96,3 +98,26 @@ def test_a_browser_shows_it(host: Host, tmp_path: Path, scheme: Scheme) -> None:
     said = picture_of(page, scheme, picture)
     assert "CONSOLE" not in said
     assert picture.stat().st_size > 20_000
+
+
+@NEEDS_SSHD
+def test_the_service_writes_it_by_itself_and_says_when_it_cannot(tmp_path: Path) -> None:
+    """Where `report` names a file it is there after the start, private; if it cannot be written, an event says so."""
+    with Sshd(tmp_path / "upstream") as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route()
+        page = tmp_path / "page" / "report.html"
+        setup.config.write_text(f'report = "{page}"\n{setup.config.read_text()}')
+        with Service(setup) as service:
+            failed = service.wait_for("report.failed")
+            assert (failed["path"], failed["reason"]) == (str(page), "No such file or directory")
+            assert "`report`" in failed["hint"]
+            assert service.stop() == 0
+        page.parent.mkdir()
+        with Service(setup) as service:
+            service.wait_for("relay.ready")
+            until(page.exists, "the report is written")
+            assert service.stop() == 0
+            assert service.named("report.failed") == []
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+        assert "<title>" in page.read_text(encoding="utf-8")

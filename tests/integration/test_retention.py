@@ -1,5 +1,9 @@
 """Retention on a real state: what was kept for long enough goes, whatever is still needed stays, also after a kill."""
 
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -7,9 +11,10 @@ from pathlib import Path
 import pytest
 from parts.books import PERSON, ROUTE
 from parts.host import SHRUNK, Host, a_host
+from parts.service import RELAY
 
 from relay.config import RetentionSettings
-from relay.model import Delivery, DeliveryState, ExportState
+from relay.model import Delivery, DeliveryState, ExportState, Fingerprint, Landing
 from relay.retention import foresee, sweep
 from relay.spool import Spool
 
@@ -213,3 +218,51 @@ def test_a_restored_list_survives_the_one_that_it_came_from(host: Host) -> None:
     swept(host)
     assert Spool(host.state_dir).draft(restored).exists()
     assert not Spool(host.state_dir).draft(old).exists()
+
+
+def test_a_dry_run_names_what_clients_sent_and_no_list_came_of(host: Host) -> None:
+    """Files that no route wants, and uploads that ended half-way, with their sizes; what is younger is not named."""
+    spool = Spool(host.state_dir)
+    spool.prepare(["amperity"])
+    host.books.now -= 8 * DAY
+    for name, days in (("old.txt", 8), ("new.txt", 1)):
+        unwanted = spool.landing("amperity") / "uploads" / name
+        unwanted.write_bytes(bytes(2_000))
+        status = unwanted.stat()
+        fingerprint = Fingerprint(status.st_ino, status.st_mtime_ns)
+        landed_at = host.books.now + (8 - days) * DAY
+        landing = Landing("amperity", f"/uploads/{name}", fingerprint, 2_000, confirmed=True)
+        host.books.store.unroute(host.books.store.land(landing, landed_at).id, "add a route", landed_at)
+    host.books.now += 8 * DAY
+    aborted = spool.incoming("amperity") / "half"
+    aborted.write_bytes(bytes(500))
+    two_days_ago = time.time() - 2 * DAY.total_seconds()
+    os.utime(aborted, (two_days_ago, two_days_ago))
+    shown = host.run("purge", "--dry-run").stdout
+    assert "landing/amperity/uploads/old.txt would be removed, 2.0 kB" in shown
+    assert "new.txt" not in shown
+    assert host.run("purge").stdout.splitlines()[0] == "landing/amperity/uploads/old.txt is removed, 2.0 kB"
+    assert [it.name for it in (spool.landing("amperity") / "uploads").iterdir()] == ["new.txt"]
+
+
+def test_a_purge_that_is_killed_is_completed_by_the_next(host: Host) -> None:
+    """SIGKILL in the middle of the command: what may not go is there, and the next one takes the rest (rule R7)."""
+    kept = [send(host, days_ago=age) for age in (30, 9, 8)][1:]
+    waiting = host.fail(segment="Waits")
+    many = Spool(host.state_dir).export(ROUTE, send(host, days_ago=20, segment="Old").export_id)
+    for number in range(2_000):
+        (many / "source" / f"{number + 1:04}").write_bytes(b"x")
+    before = sum(map(len, files(host).values()))
+    purge = subprocess.Popen([*RELAY, "--config", str(host.config), "purge"], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while sum(1 for _ in host.state_dir.rglob("source/*")) > before - 500 and purge.poll() is None:
+        assert time.monotonic() < deadline
+    purge.kill()
+    assert purge.wait(60) == -signal.SIGKILL, "it was done before it was killed"
+    for it in kept:
+        assert Spool(host.state_dir).draft(it).exists()
+    assert host.run("purge").exit_code == 0
+    assert not list(many.glob("source/*"))
+    for it in kept:
+        assert Spool(host.state_dir).draft(it).exists()
+    assert host.books.look(waiting).state is DeliveryState.FAILED
