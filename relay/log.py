@@ -50,6 +50,7 @@ class Event(StrEnum):
     LANDING_UPLOAD_UNCONFIRMED = "landing.upload_unconfirmed"
     LANDING_UPLOAD_REFUSED = "landing.upload_refused"
     LANDING_SESSION_FAILED = "landing.session_failed"
+    LANDING_WATCH_REFUSED = "landing.watch_refused"
     ARRIVAL_LANDED = "arrival.landed"
     ARRIVAL_CLAIMED = "arrival.claimed"
     ARRIVAL_WITHDRAWN = "arrival.withdrawn"
@@ -246,6 +247,9 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.LANDING_SESSION_FAILED: _entry(
         "error", "a defect ended one client's session; all others go on", "session account reason detail hint"
+    ),
+    Event.LANDING_WATCH_REFUSED: _entry(
+        "warning", "the kernel gives no hints of changes in the landing zone; the scan finds them, later", "reason hint"
     ),
     Event.ARRIVAL_LANDED: _entry("info", "a complete file was noted", _ARRIVAL + " bytes", optional="session"),
     Event.ARRIVAL_CLAIMED: _entry("info", "a file became part of an export", _ARRIVAL + " export route"),

@@ -158,6 +158,25 @@ def test_a_reload_while_the_service_stands_still_does_not_end_it(tmp_path: Path,
 
 
 @CAN_FAIL_CALLS
+def test_a_kernel_without_watches_to_give_is_no_full_disk(tmp_path: Path, upstream: Sshd) -> None:
+    """It answers as a full disk does; the service says what it is and goes on without the hints."""
+    play = Play(tmp_path / "relay", upstream)
+    play.with_database()
+    disk = Disk(tmp_path, play.setup.state, r"daemon inotify_add_watch .*", "ENOSPC")
+    disk.breaks()
+
+    def scene(play: Play) -> None:
+        assert "max_user_watches" in play.service.wait_for("landing.watch_refused", reason="no_watches")["hint"]
+        play.upload("/uploads/list.csv", phones(50, "VIP"))
+        play.wait(lambda books: all_sent(books, 1), "the list to be sent")
+        play.stop()
+
+    assert play.live(scene, disk.plan)
+    play.check()
+    assert not play.service.named("relay.suspended")
+
+
+@CAN_FAIL_CALLS
 def test_a_rewrite_without_room_waits_for_it(tmp_path: Path, upstream: Sshd) -> None:
     """A full disk is no fault of the export's: it is not quarantined after three attempts, and goes on by itself."""
     play = Play(tmp_path / "relay", upstream)
