@@ -215,6 +215,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._wind_up()
         else:
             self._go_on()
+            # The client has waited for long enough; gathering its answers would cost a turn of everybody else's.
+            self._flush()
 
     # Answers: gathered while there is something to do, for every write on a channel costs two packets
 

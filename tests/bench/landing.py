@@ -14,6 +14,7 @@ priority, so that it is the server that is measured and not the wait for a proce
 import argparse
 import asyncio
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -43,6 +44,7 @@ IDLE_SESSIONS: Final = 200
 PASSWORD: Final = "a password of the benchmark"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PROBE_EVERY: Final = 0.005
+_PATIENCE: Final = 180.0
 
 
 class Server(ABC):
@@ -220,12 +222,13 @@ async def waits_during(server: Server, load: Awaitable[object]) -> list[float]:
     waits = []
     async with session(server) as client:
         working = asyncio.ensure_future(load)
-        while not working.done():
-            began = time.perf_counter()
-            await client.stat(server.directory or "/")
-            waits.append((time.perf_counter() - began) * 1000)
-            await asyncio.sleep(_PROBE_EVERY)
-        await working
+        async with asyncio.timeout(_PATIENCE):
+            while not working.done():
+                began = time.perf_counter()
+                await client.stat(server.directory or "/")
+                waits.append((time.perf_counter() - began) * 1000)
+                await asyncio.sleep(_PROBE_EVERY)
+            await working
     return waits
 
 
@@ -382,7 +385,7 @@ async def main() -> None:
     try:
         async with running(directory) as servers:
             figures = await measure(servers, directory, arguments.size * MB, arguments.rounds)
-        print(report(figures))
+        print(f"Python {platform.python_version()}, {sys.executable}\n\n{report(figures)}")
     finally:
         shutil.rmtree(directory)
 

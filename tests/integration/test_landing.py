@@ -9,7 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -444,24 +444,38 @@ def test_a_full_disk_is_an_error_to_the_client(tmp_path: Path, big: Path) -> Non
         assert unconfirmed(zone) == "disk_full"
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root, to mount a small tmpfs")
-def test_a_really_full_file_system_is_an_error_to_the_client(tmp_path: Path, big: Path, local: Path) -> None:
+@contextmanager
+def small_disk(where: Path, kind: str) -> Iterator[None]:
+    """Have a small file system of its own at `where`: in memory, or one that allocates late and keeps a journal."""
+    where.mkdir()
+    source, options = "none", "size=16m"
+    if kind == "ext4":
+        image = where.with_suffix(".img")
+        with image.open("wb") as file:
+            file.truncate(16 * MIB)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        source, options = str(image), "loop"
+    command = ["mount", "-t", kind, "-o", options, source, str(where)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip(f"needs the right to mount {kind}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(where)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root, to mount a small disk")
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_a_really_full_file_system_is_an_error_to_the_client(tmp_path: Path, big: Path, local: Path, kind: str) -> None:
     """The same on a real one; what was acknowledged before is still there, and there is room again afterwards."""
     small = tmp_path / "zone"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", small], check=False, capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        with LandingZone(small) as zone:
-            run(zone, f"put {local} /uploads/big.csv")
-            assert run(zone, f"put {big} /uploads/big.csv", check=False).returncode == 1
-            zone.wait_for("landing.upload_unconfirmed")
-            assert zone.visible() == {"/uploads/big.csv": LIST}
-            assert zone.incoming() == []
-            run(zone, f"put {local} /uploads/again.csv")
-    finally:
-        subprocess.run(["umount", small], check=True)
+    with small_disk(small, kind), LandingZone(small) as zone:
+        run(zone, f"put {local} /uploads/big.csv")
+        assert run(zone, f"put {big} /uploads/big.csv", check=False).returncode == 1
+        zone.wait_for("landing.upload_unconfirmed")
+        assert zone.visible() == {"/uploads/big.csv": LIST}
+        assert zone.incoming() == []
+        run(zone, f"put {local} /uploads/again.csv")
 
 
 @pytest.mark.parametrize(
