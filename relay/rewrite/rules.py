@@ -17,7 +17,7 @@ from relay.rewrite.dialect import Dialect
 from relay.rewrite.mask import mask_name
 from relay.settings import Settings, Size
 
-RULES_VERSION: Final = 4
+RULES_VERSION: Final = 5
 """Raised whenever the rewrite decides differently under unchanged settings, so that earlier digests no longer match."""
 
 SEGMENT_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")
@@ -170,9 +170,10 @@ class SourceRules(Settings):
     """The character between two cells. `auto` recognises comma, tab, pipe and semicolon."""
     escape: str = "none"
     """The character that takes away the meaning of the one after it, often a backslash; or `none`."""
-    quotes: Literal["standard", "none"] = "standard"
+    quotes: Literal["auto", "standard", "none"] = "auto"
     """Whether `"` around a cell has the meaning that CSV gives it. `none` takes it for a character like any other, as
-    an export with the quote mode "none" means it."""
+    an export with the quote mode "none" means it. `auto` gives it that meaning, too, but quarantines the export where
+    a cell of several lines holds what looks like further rows; `standard` lets such cells pass (rule S13)."""
     header: Literal["auto", "required", "none"] = "auto"
     """Whether the first row holds the columns' names."""
     identifier_column: Annotated[ColumnNames, Field(min_length=1)] | None = None
@@ -195,7 +196,12 @@ class SourceRules(Settings):
 
     def dialect(self, delimiter: str) -> Dialect:
         """Return the dialect of a text with this delimiter."""
-        return Dialect(delimiter, None if self.escape == "none" else self.escape, quotes=self.quotes == "standard")
+        return Dialect(
+            delimiter,
+            None if self.escape == "none" else self.escape,
+            quotes=self.quotes != "none",
+            trusted=self.quotes == "standard",
+        )
 
     @field_validator("escape")
     @classmethod

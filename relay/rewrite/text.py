@@ -6,7 +6,7 @@ Reading is strict. A reader that guesses what a stray quote meant can swallow ro
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -21,6 +21,8 @@ BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 
 _SEND_TEXT: Final = "Have the export written as CSV text in UTF-8."
 _SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
+_STRAY_QUOTE: Final = 'If it is whole and does not quote its cells, set source.quotes = "none".'
+_STRAY_ESCAPE: Final = 'If it is whole and this character has no such meaning in it, set source.escape = "none".'
 _QUOTE_PROPERLY: Final = (
     'Have the export written with quotes around its cells and "" for a quote inside; if it uses an escape character, '
     'name it in source.escape ("\\\\" for a backslash); if quotes mean nothing in it, set source.quotes = "none".'
@@ -47,14 +49,23 @@ class Place:
     line: int = 1
 
 
-def read_rows(path: Path, dialect: Dialect) -> Iterator[SourceRow]:
+Watch = Callable[[int, list[str]], None]
+"""What is shown each row of several lines, its first line and its cells, and may refuse it."""
+
+
+def read_rows(path: Path, dialect: Dialect, watch: Watch | None = None) -> Iterator[SourceRow]:
     """Yield the rows of a file; a blank line, or one that holds one empty cell, is not a row (rule S6).
+
+    Args:
+        path: the file.
+        dialect: how its cells are told apart.
+        watch: what looks at the rows of several lines (rule S13).
 
     Raises:
         UnusableSource: what is read there is not text, or its quotes are not as CSV has them.
     """
     with path.open("rb") as file:
-        yield from RowReader(file, dialect)
+        yield from RowReader(file, dialect, watch=watch)
 
 
 class RowReader:
@@ -64,10 +75,13 @@ class RowReader:
         file: the file; nobody else reads in it meanwhile.
         dialect: how its cells are told apart.
         place: where to begin, a line at which a row begins.
+        watch: what looks at the rows of several lines (rule S13).
     """
 
-    def __init__(self, file: BinaryIO, dialect: Dialect, place: Place = Place()) -> None:
+    def __init__(self, file: BinaryIO, dialect: Dialect, place: Place = Place(), *, watch: Watch | None = None) -> None:
         file.seek(place.offset)
+        self._dialect = dialect
+        self._watch = watch
         self._lines = _Lines(file, place)
         self._rows = _csv_reader(self._lines, dialect)
 
@@ -78,13 +92,15 @@ class RowReader:
 
     def __iter__(self) -> Iterator[SourceRow]:
         while True:
-            first = self._lines.upcoming
+            first, before = self._lines.upcoming, self._lines.count
             try:
                 cells = next(self._rows, None)
             except csv.Error:
-                raise _broken_quotes(first, ended=self._lines.ended) from None
+                raise _cut_off(first, self._lines, self._dialect) if self._lines.ended else _broken(first) from None
             if cells is None:
                 return
+            if self._watch is not None and self._lines.count > before + 1:
+                self._watch(first, cells)
             if _is_row(cells):
                 yield SourceRow(first, cells, self._lines.unfinished)
 
@@ -112,13 +128,16 @@ def _is_row(cells: list[str]) -> bool:
 class _Lines:
     """The lines of a file, decoded one at a time so that trouble has a line number.
 
-    `upcoming` is the number of the line that comes next, `unfinished` whether the one handed out last has no end, and
-    `ended` whether there are no more. `place` is where it begins, None within a line.
+    `upcoming` is the number of the line that comes next, `last` the one handed out last, `unfinished` whether that has
+    no end, `count` how many were, and `ended` whether there are no more. `place` is where the next one begins, None
+    within a line.
     """
 
     def __init__(self, file: BinaryIO, place: Place) -> None:
         self._file = file
         self.upcoming = place.line
+        self.last = ""
+        self.count = 0
         self.unfinished = False
         self.ended = False
         self.place: Place | None = place
@@ -128,14 +147,17 @@ class _Lines:
         while raw := self._file.readline(LONGEST_LINE + 1):
             number = self.upcoming
             text = _decode(raw.removeprefix(BYTE_ORDER_MARK) if offset == 0 else raw, number)
-            *pieces, text = _split_at_carriage_returns(text)
+            *pieces, self.last = _split_at_carriage_returns(text)
             self.place = None
-            yield from pieces
+            for piece in pieces:
+                self.count += 1
+                yield piece
             offset += len(raw)
             self.upcoming = number + 1
             self.place = Place(offset, number + 1)
-            self.unfinished = not text.endswith(("\n", "\r"))
-            yield text
+            self.unfinished = not self.last.endswith(("\n", "\r"))
+            self.count += 1
+            yield self.last
         self.ended = True
 
 
@@ -169,11 +191,20 @@ def _split_at_carriage_returns(line: str) -> list[str]:
     return [line]
 
 
-def _broken_quotes(line: int, *, ended: bool) -> UnusableSource:
-    if ended:
-        return UnusableSource(
-            Unusable.TRUNCATED, f"a quote in the row that begins in line {line} does not close", _SEND_AGAIN
-        )
+def _cut_off(line: int, lines: _Lines, dialect: Dialect) -> UnusableSource:
+    """Return why a row has no end: an escape character, or else a quote, is the last that is known of it."""
+    text = lines.last.rstrip("\r\n")
+    if dialect.escape is not None and (len(text) - len(text.rstrip(dialect.escape))) % 2:
+        where = f"line {lines.upcoming - 1}, the last, ends in an escape character with nothing behind it"
+        return UnusableSource(Unusable.TRUNCATED, where, f"{_SEND_AGAIN} {_STRAY_ESCAPE}")
+    return UnusableSource(
+        Unusable.TRUNCATED,
+        f"a quote in the row that begins in line {line} does not close",
+        f"{_SEND_AGAIN} {_STRAY_QUOTE}",
+    )
+
+
+def _broken(line: int) -> UnusableSource:
     return UnusableSource(
         Unusable.BROKEN_QUOTES,
         f"in the row that begins in line {line} a quote stands where CSV has none, or does not close within "

@@ -27,6 +27,7 @@ class Unusable(StrEnum):
     UNUSABLE_MEMBER = "unusable_member"
     OTHER_FORMAT = "other_format"
     BROKEN_QUOTES = "broken_quotes"
+    SWALLOWED_ROWS = "swallowed_rows"
     BROKEN_JSON = "broken_json"
     NO_ROWS = "no_rows"
     TOO_MANY_COLUMNS = "too_many_columns"

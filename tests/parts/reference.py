@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from relay.rewrite.engine import rewrite
@@ -13,6 +14,7 @@ from relay.rewrite.report import REJECT_COLUMNS
 from relay.rewrite.row import Omission, OmittedRow, RejectedRow, Row, RowJudge
 from relay.rewrite.rules import Rules
 from relay.rewrite.source import Bare, recognise
+from relay.rewrite.strays import refuse_swallowed_rows
 from relay.rewrite.text import SourceRow, read_rows
 from relay.rewrite.unusable import UnusableSource
 
@@ -47,7 +49,7 @@ def rewrite_plainly(sources: Sequence[SourceFile], rules: Rules) -> Plain | None
             continue
         earlier = earlier or layout
         judge = RowJudge(rules, layout, rules.segment.name)
-        rows = read_rows(source.path, layout.dialect)
+        rows = read_rows(source.path, layout.dialect, partial(refuse_swallowed_rows, layout=layout))
         if layout.has_header:
             next(rows)
         for row in rows:

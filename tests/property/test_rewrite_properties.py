@@ -291,6 +291,39 @@ def test_the_engine_reads_any_text_as_the_csv_module_does(
         assert_the_same((head + "".join(pieces)).encode(), rules, at_once)
 
 
+@given(
+    st.lists(st.sampled_from(GOOD_SEGMENTS), min_size=2, max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2), st.booleans()), max_size=4),
+    st.permutations(["phone", "segment_name", "given_name"]),
+    st.sampled_from(({}, {"escape": "\\"}, {"escape": "\\", "quotes": "none"})),
+    st.integers(16, 200),
+)
+def test_no_stray_mark_swallows_a_row(
+    segments: list[str],
+    strays: list[tuple[int, int, bool]],
+    columns: list[str],
+    source: dict[str, str],
+    at_once: int,
+) -> None:
+    """Where quotes or escape characters stray into an export, all its rows are counted, or it is refused."""
+    mark = "\\" if source.get("quotes") == "none" else '"'
+    rows = [
+        [{"phone": person(number).phone, "segment_name": segment, "given_name": "Jo"}[column] for column in columns]
+        for number, segment in enumerate(segments)
+    ]
+    for number, place, before in strays:
+        cells = rows[number % len(rows)]
+        cells[place] = mark + cells[place] if before else cells[place] + mark
+    content = "".join(f"{','.join(cells)}\n" for cells in (columns, *rows)).encode()
+    rules = Rules.model_validate({"identifier": "phone", "source": source})
+    assert_the_same(content, rules, at_once)
+    try:
+        outcome = rewritten(content, rules)
+    except UnusableSource:
+        return
+    assert outcome.report.totals.rows_in == len(rows)
+
+
 @given(PHONE_LIKE, st.sampled_from(("reject", "drop")))
 def test_a_number_is_the_cells_own(cell: str, extension: str) -> None:
     """An accepted number has all the digits of its cell but a known prefix and a dropped extension (rule P4)."""

@@ -86,7 +86,7 @@ def test_an_escape_character_works_only_where_it_is_named(tmp_path: Path) -> Non
         pytest.param(b"a,b\n" + b"x" * (LONGEST_LINE + 1), Unusable.NOT_TEXT, "line 2 is longer", id="endless line"),
         pytest.param(b"a,b\nc,\xe2\x82", Unusable.TRUNCATED, "line 2, the last", id="half a character at the end"),
         pytest.param(b"a,b\nc,\xe2\x82\n", Unusable.NOT_TEXT, "line 2 is not UTF-8", id="half a character before"),
-        pytest.param(b'a,b\nc,"d\ne,f\n', Unusable.TRUNCATED, "begins in line 2", id="open quote at the end"),
+        pytest.param(b'a,b\nc,"d\ne,f\n', Unusable.TRUNCATED, "begins in line 2 does not", id="open quote at the end"),
         pytest.param(b'a,b\n"c" d,e\nf,g\n', Unusable.BROKEN_QUOTES, "begins in line 2", id="text behind a quote"),
         pytest.param(b'a,b\nc,"' + b"d\n" * 70_000, Unusable.BROKEN_QUOTES, "begins in line 2", id="endless cell"),
     ],
@@ -96,6 +96,22 @@ def test_what_is_no_whole_text_is_refused(tmp_path: Path, content: bytes, reason
     with pytest.raises(UnusableSource, match=said) as raised:
         rows_of(tmp_path / "x", content)
     assert raised.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (b"x\\", "ends in an escape character"),
+        (b"x\\\n", "ends in an escape character"),
+        (b'"x\\"\n', "a quote in the row"),
+        (b'"x\\\\\n', "a quote in the row"),
+    ],
+)
+def test_an_escape_character_at_the_end_is_not_called_a_quote(tmp_path: Path, end: bytes, said: str) -> None:
+    """What the file lacks behind an escape character, or behind a quote that may be escaped itself, is told apart."""
+    with pytest.raises(UnusableSource, match=said) as raised:
+        rows_of(tmp_path / "x", b"a,b\nc," + end, escape="\\")
+    assert raised.value.reason == Unusable.TRUNCATED
 
 
 def test_every_usual_header_is_recognised(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ NUL, text that is not UTF-8) goes to that reader, which settles what it means an
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from relay.rewrite.bulk.cells import Bytes, Cells, Positions, padded
 from relay.rewrite.dialect import Dialect
 from relay.rewrite.layout import Layout
+from relay.rewrite.strays import refuse_swallowed_rows
 from relay.rewrite.text import BYTE_ORDER_MARK, Place, RowReader, SourceRow, read_line
 
 BLOCK: Final = 1 << 22
@@ -116,10 +118,11 @@ def read_blocks(path: Path, layout: Layout, at_once: int = BLOCK) -> Iterator[Ba
     """Yield the rows of a text behind its header, in their order, from `at_once` bytes at a time.
 
     Raises:
-        UnusableSource: what is read there is not text, or its quotes are not as CSV has them.
+        UnusableSource: what is read there is not text, or its quotes are not as CSV has them or swallow rows.
     """
     with path.open("rb") as file:
-        reader = RowReader(file, layout.dialect, _behind_mark(file))
+        watch = partial(refuse_swallowed_rows, layout=layout)
+        reader = RowReader(file, layout.dialect, _behind_mark(file), watch=watch)
         if layout.has_header:
             next(iter(reader))
         place = reader.place
@@ -132,7 +135,8 @@ def read_blocks(path: Path, layout: Layout, at_once: int = BLOCK) -> Iterator[Ba
                 place = block.after
                 yield block
             else:
-                rows, place = _read_slowly(RowReader(file, layout.dialect, place), place.offset + len(raw))
+                reader = RowReader(file, layout.dialect, place, watch=watch)
+                rows, place = _read_slowly(reader, place.offset + len(raw))
                 yield Rows(rows, layout.width)
 
 
@@ -166,7 +170,7 @@ def find_cells(raw: bytes, dialect: Dialect, width: int, place: Place) -> Block 
     if not dialect.quotes or b'"' not in raw:
         places = np.flatnonzero(special)
         return _block(text, _Separators(places, text[places]), dialect, width, place)
-    separators = _outside_quotes(text, np.flatnonzero(special | (text == _QUOTE)))
+    separators = _outside_quotes(text, np.flatnonzero(special | (text == _QUOTE)), None if dialect.trusted else width)
     return None if separators is None else _block(text, separators, dialect, width, place)
 
 
@@ -205,12 +209,13 @@ class _Separators:
     doubled: Positions | None = None
 
 
-def _outside_quotes(text: Bytes, places: Positions) -> _Separators | None:
-    """Tell apart what lies within quotes; None where quotes are not around whole cells.
+def _outside_quotes(text: Bytes, places: Positions, refused: int | None) -> _Separators | None:
+    """Tell apart what lies within quotes; None where quotes are not around whole cells, or may swallow rows.
 
     Args:
         text: the text.
         places: where it has a quote, a delimiter or a line feed.
+        refused: how many cells a line of a row of several lines must not have, for the reference reader to look at it.
     """
     kinds = text[places]
     quote = kinds == _QUOTE
@@ -229,8 +234,20 @@ def _outside_quotes(text: Bytes, places: Positions) -> _Separators | None:
     doubled = opens[1:] & closes[:-1] & touches
     feeds = kinds == _LF
     # Without line feeds in quotes every line is a row, and nothing has to be counted.
-    lines = np.cumsum(feeds)[separates] if (feeds & inside).any() else None
+    several = bool((feeds & inside).any())
+    if several and refused is not None and _has_whole_lines(feeds, inside, ~(feeds | quote), refused):
+        return None
+    lines = np.cumsum(feeds)[separates] if several else None
     return _Separators(places[separates], kinds[separates], lines, places[1:][doubled] if doubled.any() else None)
+
+
+def _has_whole_lines(feeds: Mask, inside: Mask, delimiters: Mask, width: int) -> bool:
+    """Say whether a line of a row of several, split plainly at each delimiter, has the cells of a row (rule S13)."""
+    cells = np.diff(np.cumsum(delimiters)[feeds], prepend=0) + 1
+    goes_on = inside[feeds]
+    of_several = goes_on.copy()
+    of_several[1:] |= goes_on[:-1]
+    return bool((of_several & (cells == width)).any())
 
 
 def _only_line_ends(text: Bytes, places: Positions, kinds: Bytes, closing: Mask) -> bool:
