@@ -177,8 +177,8 @@ class SourceRules(Settings):
     header: Literal["auto", "required", "none"] = "auto"
     """Whether the first row holds the columns' names."""
     identifier_column: Annotated[ColumnNames, Field(min_length=1)] | None = None
-    """The column that holds the identifier; of several, the first that the header has, and no other is ever mixed in.
-    Compared without case. By default `phone`, `mobile`, `phone_number`, `contact_phone`, `phone_mobile`, or `email`,
+    """The column that holds the identifier; of several, the first that the header has, and no other is ever mixed in
+    nor looked for by what it holds. Compared without case. By default `phone`, `mobile`, `phone_number`, `contact_phone`, `phone_mobile`, or `email`,
     `email_address`, `contact_email`."""
     control_column: ColumnNames = ("is_control",)
     """The column that marks the rows of a control group, which are not sent; of several, the first that the header has.

@@ -18,8 +18,8 @@ from relay.rewrite.email import judge_email
 from relay.rewrite.formats import columns_of, format_of, read_batches
 from relay.rewrite.layout import Column, Format, Layout
 from relay.rewrite.mask import looks_like_identifier, mask_name
-from relay.rewrite.phone import is_phone
-from relay.rewrite.rules import IDENTIFIER_COLUMNS, Rules
+from relay.rewrite.phone import is_phone, judge_phone
+from relay.rewrite.rules import IDENTIFIER_COLUMNS, PhoneRules, Rules
 from relay.rewrite.text import read_rows
 from relay.rewrite.unusable import Unusable, UnusableSource
 from relay.rewrite.verdict import Identifier
@@ -35,6 +35,9 @@ SAMPLE_ROWS: Final = 1000
 _DELIMITER_SAMPLE_ROWS: Final = 100
 
 _MOST_NAMES_SHOWN: Final = 20
+
+_READY_MADE: Final = 2
+"""Columns of a list as Attentive takes it, which has no header: identifier and segment."""
 
 _AMPERITY_COLUMNS: Final = (
     *("amperity_id", "given_name", "surname", "full_name", "birthdate", "gender", "row_number", "phone", "email"),
@@ -190,8 +193,11 @@ class _Recogniser:
         named = self._named(self._rules.identifier_columns, Unusable.AMBIGUOUS_IDENTIFIER_COLUMN)
         if named is not None:
             return named
+        if self._header is not None and self._rules.source.identifier_column is not None:
+            raise self._no_such_column()
         found = [place for place in range(self._width) if self._holds(place, _is_identifier(self._rules))]
         if len(found) == 1:
+            self._refuse_numbers_of_nobody(found[0])
             return Column(found[0], self._shown(found[0]), "content")
         expected = _KIND_NAMES[self._rules.identifier]
         if found:
@@ -206,6 +212,35 @@ class _Recogniser:
             f"and none holds {expected}{self._other_kind()}",
             f"{self._name_it('source.identifier_column')} See that the route's identifier is right, too.",
         )
+
+    def _no_such_column(self) -> UnusableSource:
+        """Return the refusal of a header that has none of the columns that the route names: no other will do."""
+        return UnusableSource(
+            Unusable.NO_IDENTIFIER_COLUMN,
+            f"{self._described()}: none is called {' or '.join(self._rules.identifier_columns)}, "
+            "as source.identifier_column has it",
+            "Name the column in source.identifier_column, as the header spells it. Without that setting, the usual "
+            "names are looked for, and then what the columns hold.",
+        )
+
+    def _refuse_numbers_of_nobody(self, place: int) -> None:
+        """See that what a column holds are phone numbers, and no times or customers' numbers of ten digits.
+
+        Two columns without a header are a list as Attentive takes it: there, no other column could be meant.
+        """
+        if self._rules.identifier is not IdentifierKind.PHONE or (self._header is None and self._width <= _READY_MADE):
+            return
+        judged = [judge_phone(row[place], PhoneRules()) for row in self._rows]
+        numbers = [number for number in judged if isinstance(number, Identifier)]
+        doubtful = sum(number.suspect for number in numbers)
+        if doubtful * 2 > len(numbers):
+            raise UnusableSource(
+                Unusable.NO_IDENTIFIER_COLUMN,
+                f"{self._described()}: none is called {' or '.join(self._rules.identifier_columns)}, and of the "
+                f"{len(numbers):,} numbers of ten digits in {self._shown(place)}, {doubtful:,} are no phone numbers "
+                "that exist",
+                self._name_it("source.identifier_column"),
+            )
 
     def _segment(self, identifier: Column) -> tuple[Column, ...]:
         """Return the columns that tell a row's segment (rule S3); none where the route or the file's name does."""
