@@ -6,6 +6,7 @@ counted once (rule S6).
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from relay.rewrite.bulk.seen import SeenHashes, SeenNumbers
 from relay.rewrite.bulk.segments import NOBODY
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
+from relay.rewrite.endings import Ending, ending_of, last_cells
 from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.formats import read_batches
 from relay.rewrite.layout import Format, Layout
@@ -42,6 +44,7 @@ _OTHER_WIDTH: Final = (
     "The rows have more or fewer cells than the header, or than most. Have every row written with as many, and see "
     "that source.delimiter, source.quotes and source.escape say how it is written."
 )
+_SEND_AGAIN: Final = "Have the export sent again, as a whole. If it is whole, have its last line end as the others do."
 _SMALL: Final = 1 << 15
 """Numbers below this sort quickly."""
 
@@ -106,6 +109,7 @@ class _Rewrite:
         self._layout: Layout | None = None
         self._sources_with_rows = 0
         self._rows = 0
+        self._endings: list[tuple[str, Ending]] = []
         self._bare = Bare.EMPTY
 
     def read(self, source: SourceFile) -> None:
@@ -116,12 +120,15 @@ class _Rewrite:
             return
         self._layout = self._layout or layout
         self._sources_with_rows += 1
-        rows = RowJudge(self._rules, layout, self._name_of_all(source))
+        last = partial(last_cells, source.path, layout)
+        rows = RowJudge(self._rules, layout, self._name_of_all(source), last)
         judge = BatchJudge(self._rules, layout, rows)
         for batch in _batches(source.path, layout, self._at_once):
             self._take(judge.judge(batch), judge.names, source)
             if layout.row_number is not None:
                 self._row_numbers.take(batch, layout.row_number.position)
+        if layout.format is Format.CSV:
+            self._see_ending(source)
         self._row_numbers.end_part(source.shown)
         self._refused_names |= rows.refused_names
 
@@ -135,6 +142,7 @@ class _Rewrite:
         if self._layout is None:
             raise _nothing_in(self._bare)
         self._row_numbers.check()
+        self._check_endings()
         drafts = self._drafts.finish()
         if not drafts:
             raise self._no_usable_segment()
@@ -147,6 +155,21 @@ class _Rewrite:
             refused_segments=len(self._refused_names),
             recognised=packing | self._layout.recognised() | {"sources": self._sources_with_rows},
         )
+
+    def _see_ending(self, source: SourceFile) -> None:
+        """Note what a source ends in; half a line end is a cut (rule S8)."""
+        ending = ending_of(source.path)
+        self._endings.append((source.shown, ending))
+        if ending is Ending.HALF_A_LINE_END:
+            raise UnusableSource(Unusable.TRUNCATED, "its last line ends in half a line end: CR, not CRLF", _SEND_AGAIN)
+
+    def _check_endings(self) -> None:
+        """See that no part but the last lacks the line end that other parts have: one writer wrote them all."""
+        cut_off = [shown for shown, ending in self._endings[:-1] if ending is Ending.NOTHING]
+        if cut_off and any(ending is Ending.LINE_END for _, ending in self._endings):
+            raise UnusableSource(
+                Unusable.TRUNCATED, f"{cut_off[0]}: its last line has no line end, as other parts have", _SEND_AGAIN
+            )
 
     def _name_of_all(self, source: SourceFile) -> str | None:
         """Return the segment of every row, where the route or the file's name tells it."""

@@ -4,7 +4,7 @@ This is what every faster way of deciding rows must agree with, and what it hand
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -79,11 +79,19 @@ class RowJudge:
         rules: the route's rules.
         layout: how the source lies.
         named: the one name of every row, where no column tells it.
+        last_cells: yields what stands last in each line of the source that has an end.
     """
 
-    def __init__(self, rules: Rules, layout: Layout, named: str | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        layout: Layout,
+        named: str | None = None,
+        last_cells: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._rules = rules
         self._layout = layout
+        self._last_cells = last_cells
         self._compose = _composer(rules, layout, named)
         self._told: dict[tuple[str, ...], str | Rejected] = {}
         self._texts: set[str] = set()
@@ -117,8 +125,8 @@ class RowJudge:
         """Say of a last row without line end whether it is only the beginning of a row (rule S8).
 
         It is if cells are missing, or if its last one may be but the beginning of what should stand there: of a segment
-        named before, where it would name another; of an identifier, where it would be another person's; or of a control
-        group's flag, where it would be none.
+        named before, where it would name another; of an identifier, where it would be another person's; of a control
+        group's flag, where it would be none; or of any other text that stood there before.
         """
         layout = self._layout
         if len(cells) != layout.width:
@@ -127,9 +135,12 @@ class RowJudge:
         if any(column.position == last for column in layout.segment):
             name = self._compose([cells[column.position] for column in layout.segment])
             return any(other.startswith(name) and other != name for other in self._texts | self.refused_names)
-        if layout.control is not None and layout.control.position == last:
-            return not text
-        return layout.identifier.position == last and not is_blank(text) and self._is_beginning(text)
+        if layout.identifier.position == last:
+            return is_blank(text) or self._is_beginning(text)
+        if layout.control is not None and layout.control.position == last and not text:
+            return True
+        # Of one number, others are the beginning by nature.
+        return not any(map(str.isdecimal, text)) and self._is_beginning_of_another(text)
 
     def mask(self, cells: Sequence[str], column: Column | None) -> str:
         """Return what may be shown of the cell that a rejection is about (rule S9)."""
@@ -177,10 +188,27 @@ class RowJudge:
         """Say whether an identifier may lack its end. No number of ten digits begins with the 1 of a country code."""
         judged = self._judge_identifier(text)
         if self._rules.identifier is IdentifierKind.EMAIL:
-            return judged == Rejected(Reason.INVALID_ADDRESS)
+            return judged == Rejected(Reason.INVALID_ADDRESS) or self._is_beginning_of_another(_domain(text))
         if isinstance(judged, Identifier):
             return judged.value[0] in "01"
         return judged == Rejected(Reason.WRONG_LENGTH) and sum(map(str.isdecimal, text)) < _MOST_DIGITS
+
+    def _is_beginning_of_another(self, text: str) -> bool:
+        """Say whether a text has not stood last in a line before, but others that begin with it have."""
+        is_address = self._layout.identifier.position == self._layout.width - 1
+        begins = False
+        for cell in self._last_cells():
+            other = _domain(cell) if is_address else cell
+            if other == text:
+                return False
+            begins = begins or other.startswith(text)
+        return begins
+
+
+def _domain(address: str) -> str:
+    """Return what stands behind the `@`, with it, as addresses are compared."""
+    _, at, domain = address.strip().rpartition("@")
+    return at + domain.lower() if at else ""
 
 
 def _composer(rules: Rules, layout: Layout, named: str | None) -> Callable[[Sequence[str]], str]:

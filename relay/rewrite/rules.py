@@ -178,8 +178,8 @@ class SourceRules(Settings):
     """Whether the first row holds the columns' names."""
     identifier_column: Annotated[ColumnNames, Field(min_length=1)] | None = None
     """The column that holds the identifier; of several, the first that the header has, and no other is ever mixed in
-    nor looked for by what it holds. Compared without case. By default `phone`, `mobile`, `phone_number`, `contact_phone`, `phone_mobile`, or `email`,
-    `email_address`, `contact_email`."""
+    or taken in its place. Compared without case. By default `phone`, `mobile`, `phone_number`, `contact_phone`,
+    `phone_mobile`, or `email`, `email_address`, `contact_email`, or else what holds identifiers."""
     control_column: ColumnNames = ("is_control",)
     """The column that marks the rows of a control group, which are not sent; of several, the first that the header has.
     An empty list sends them like all others."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from relay.rewrite.endings import Ending, ending_of, last_cells
 from relay.rewrite.engine import rewrite
 from relay.rewrite.files import DRAFTS, REJECTS, SourceFile
 from relay.rewrite.report import REJECT_COLUMNS
@@ -48,7 +49,9 @@ def rewrite_plainly(sources: Sequence[SourceFile], rules: Rules) -> Plain | None
         if isinstance(layout, Bare):
             continue
         earlier = earlier or layout
-        judge = RowJudge(rules, layout, rules.segment.name)
+        if ending_of(source.path) is Ending.HALF_A_LINE_END:
+            return None
+        judge = RowJudge(rules, layout, rules.segment.name, partial(last_cells, source.path, layout))
         rows = read_rows(source.path, layout.dialect, partial(refuse_swallowed_rows, layout=layout))
         if layout.has_header:
             next(rows)
