@@ -338,3 +338,20 @@ def test_a_format_is_a_setting() -> None:
     """The settings know exactly the formats that there are, and `auto`."""
     for kind in ("auto", *Format):
         assert SourceRules.model_validate({"format": str(kind)}).format == kind
+
+
+@pytest.mark.parametrize("kind", [Format.NDJSON, Format.JSON])
+def test_half_a_character_is_kept_from_every_cell(written: Callable[[str | bytes], Path], kind: Format) -> None:
+    """Half of a surrogate pair, in a name, a text or a nested value, becomes what is no character; a pair is one."""
+    row = r'{"a\ud83d": "x\ude00\ud83d", "b": ["\ud83d"], "c": "\ud83d\ude00", "d": 1}'
+    path = written(row + "\n" if kind is Format.NDJSON else f"[{row}]")
+    assert cells_of(path, kind) == [["a\uffff", "b", "c", "d"], ["x\uffff\uffff", '["\uffff"]', "\U0001f600", "1"]]
+
+
+@pytest.mark.parametrize("depth", [300, 700, 900])
+def test_what_is_nested_deeply_is_a_cell_like_any_other(written: Callable[[str | bytes], Path], depth: int) -> None:
+    """A value of any depth that the parser takes becomes a text, if only one that stands for it."""
+    path = written(f'{{"a": {"[" * depth}{"]" * depth}, "b": "x"}}\n')
+    (_, [cell, other]) = cells_of(path, Format.NDJSON)
+    assert cell in {"[" * depth + "]" * depth, "[…]"}
+    assert other == "x"

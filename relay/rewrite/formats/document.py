@@ -5,6 +5,7 @@ Numbers stay as they are written: whether 2125550100.0 is a phone number is for 
 
 import codecs
 import json
+import re
 from typing import Any, BinaryIO, Final
 
 from relay.rewrite.text import LONGEST_LINE
@@ -25,6 +26,23 @@ DECODER: Final = json.JSONDecoder(
     object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=_refuse_constant
 )
 """An object becomes a tuple of its members, so that a name that stands twice is not lost; a number becomes its text."""
+
+
+_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+_NO_CHARACTER: Final = "\uffff"
+_ESCAPE: Final = "\\u"
+
+
+def well_formed(value: Any) -> Any:  # noqa: ANN401  whatever the document has there
+    """Return a text, or an object's names and texts, with U+FFFF for each half of a surrogate pair.
+
+    JSON can write such halves, but no text can hold them. U+FFFF is no character, either: every rule refuses it (K10).
+    """
+    if isinstance(value, str):
+        return _HALF_A_CHARACTER.sub(_NO_CHARACTER, value)
+    if not isinstance(value, tuple):
+        return value  # What is nested becomes a text first.
+    return tuple((well_formed(name), well_formed(it) if isinstance(it, str) else it) for name, it in value)
 
 
 class Document:
@@ -86,8 +104,9 @@ class Document:
                 # A number could go on in the next piece.
                 if end < len(self._text) or self._ended:
                     self.line += self._text.count("\n", self._at, end)
+                    escaped = self._text.find(_ESCAPE, self._at, end) >= 0
                     self._at = end
-                    return value
+                    return well_formed(value) if escaped else value
             self._read_on()
 
     def broken(self, what: str) -> UnusableSource:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from relay.rewrite.formats.document import DECODER, SEND_AGAIN, WRITE_PROPERLY, Document
+from relay.rewrite.formats.document import DECODER, SEND_AGAIN, WRITE_PROPERLY, Document, well_formed
 from relay.rewrite.mask import mask_name
 from relay.rewrite.rules import Rules
 from relay.rewrite.text import LONGEST_LINE, SourceRow
@@ -29,6 +29,9 @@ _MOST_KINDS: Final = 4096
 """Of so many kinds of objects it is remembered that their names are known."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes of lines that are decoded at once."""
+_ESCAPE: Final = b"\\u"
+_TOO_DEEP: Final = "[…]"
+"""Stands for a value that is nested too deeply to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,9 @@ def lines(path: Path) -> Iterator[tuple[int, Members]]:
             if number == 1:
                 raws[0] = raws[0].removeprefix(codecs.BOM_UTF8)
             objects = _all_at_once(raws)
-            yield from enumerate(objects, start=number) if objects is not None else _one_by_one(raws, number)
+            found = _one_by_one(raws, number) if objects is None else enumerate(objects, start=number)
+            escaped = any(_ESCAPE in raw for raw in raws)
+            yield from ((line, well_formed(members)) for line, members in found) if escaped else found
             number += len(raws)
 
 
@@ -213,7 +218,10 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(_plain(value), ensure_ascii=False)
+    try:
+        return str(well_formed(json.dumps(_plain(value), ensure_ascii=False)))
+    except RecursionError:
+        return _TOO_DEEP
 
 
 def _plain(value: object) -> object:
