@@ -1,5 +1,7 @@
 """What an export's files tell of each other: which one is missing, empty, or of another run (rules C5 to C7). Pure.
 
+Also which of them are no parts, told from their names (rules C3 and K4).
+
 Only what can be known is said: a gap between numbers, a number that is there twice, an empty file among full ones, a
 file that a list of all files names. That the last part is missing cannot be seen from the others.
 """
@@ -29,6 +31,26 @@ _FORMS: Final = (
 _TOTAL: Final = re.compile(r"-of-([0-9]{1,9})")
 _SPARK: Final = re.compile(r"part-[0-9]{5}-.+", re.IGNORECASE)
 _NAMED_AT_MOST: Final = 3
+
+_DONE: Final = ".done"
+_SUCCESS: Final = "_success"
+_BESIDE: Final = re.compile(r"_(?:started_.*|committed_.*|metadata|common_metadata)|\..*\.crc")
+
+
+def is_end_marker(name: str) -> bool:
+    """Say whether a file of this name marks that all parts are there: `.DONE` and Spark's `_SUCCESS`, in any case."""
+    name = name.casefold()
+    return name.endswith(_DONE) or name == _SUCCESS
+
+
+def is_success_mark(name: str) -> bool:
+    """Say whether this is Spark's own marker."""
+    return name.casefold() == _SUCCESS
+
+
+def stands_beside(name: str) -> bool:
+    """Say whether a file of this name is what Spark puts beside its parts, and holds no rows."""
+    return _BESIDE.fullmatch(name.casefold()) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,15 @@ The end marker's name is not documented, so that all its likely forms are taken,
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from relay.parts import is_end_marker, is_success_mark, stands_beside
+
 _DONE: Final = ".done"
-_SUCCESS: Final = "_success"
-_BESIDE: Final = re.compile(r"_(?:started_.*|committed_.*|metadata|common_metadata)|\..*\.crc")
 _COMMITTED: Final = "_committed_"
 LONGEST_LIST: Final = 8 * 1024 * 1024
 """Bytes; a list of parts that is longer is not read to its end, and so not at all."""
@@ -39,16 +38,15 @@ class Mark(StrEnum):
 
 def role_of(path: str) -> Role:
     """Say what a file is by its name."""
-    name = path.rpartition("/")[2].casefold()
-    if name.endswith(_DONE) or name == _SUCCESS:
+    name = path.rpartition("/")[2]
+    if is_end_marker(name):
         return Role.END
-    return Role.BESIDE if _BESIDE.fullmatch(name) else Role.PART
+    return Role.BESIDE if stands_beside(name) else Role.PART
 
 
 def is_spark_success(path: str) -> bool:
     """Say whether Spark puts this file there when all parts are written."""
-    name = path.rpartition("/")[2].casefold()
-    return name == _SUCCESS or name.startswith(_COMMITTED)
+    return is_success_mark(path.rpartition("/")[2]) or lists_parts(path)
 
 
 def lists_parts(path: str) -> bool:

@@ -103,6 +103,10 @@ def test_parts_come_in_natural_order_without_bystanders(unpacked: Callable[..., 
         "__MACOSX/x/._part-2.csv": b"\0\5\x16\7",
         "x/.part-2.csv.crc": b"crc",
         "x/_SUCCESS": b"",
+        "x/_committed_77": b"{}",
+        "x/_Started_77": b"",
+        "x/_metadata": b"PAR1",
+        "x/_common_metadata": b"PAR1",
         "x/part-2.csv.DONE": b"",
     }
     for archive in (zipped(members), tarred(members)):

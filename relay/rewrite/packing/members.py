@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from relay.naming import natural_order
-from relay.parts import flaws
+from relay.parts import flaws, is_end_marker, is_success_mark, stands_beside
 from relay.rewrite.mask import mask_name
 from relay.rewrite.unusable import Unusable, UnusableSource
 
 Handle = TypeVar("Handle")
 
-_MARKS_OF_SPARK: Final = re.compile(r"_(?:SUCCESS|committed_.*|started_.*)")
-_SPARKS_SUCCESS: Final = "_SUCCESS"
-_END_MARK: Final = ".done"
 _PHONE: Final = re.compile(r"(?<![0-9])[0-9]{10,11}(?![0-9])")
 _LONGEST_SHOWN: Final = 80
 
@@ -56,7 +53,7 @@ def parts_of(entries: Iterable[Entry[Handle]], *, accept_gaps: bool) -> list[Ent
             "Have the archive made anew, with each part once.",
         )
     if not accept_gaps:
-        _refuse_gaps(parts, {_directory(entry.name) for entry in entries if _base(entry.name) == _SPARKS_SUCCESS})
+        _refuse_gaps(parts, {_directory(entry.name) for entry in entries if is_success_mark(_base(entry.name))})
     return sorted(parts, key=lambda entry: natural_order(entry.name))
 
 
@@ -105,4 +102,4 @@ def _is_bystander(name: str) -> bool:
     parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
     last = parts[-1] if parts else ""
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return hidden or last.lower().endswith(_END_MARK) or bool(_MARKS_OF_SPARK.fullmatch(last))
+    return hidden or is_end_marker(last) or stands_beside(last)
