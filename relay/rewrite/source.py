@@ -62,7 +62,7 @@ def recognise(path: Path, rules: Rules, earlier: Layout | None = None) -> Layout
     Args:
         path: the source.
         rules: the route's rules.
-        earlier: the layout of the export's first part; one without header continues it.
+        earlier: the layout of the export's first part; CSV text without header continues it if it is CSV text.
 
     Raises:
         UnusableSource: it is not text, its columns cannot be told for sure, or they are not those of the first part.
@@ -86,7 +86,7 @@ def _recognise_text(path: Path, rules: Rules, earlier: Layout | None) -> Layout 
     rows = sample[1:] if has_header else sample
     if not rows:
         return Bare.HEADER_ONLY
-    if not has_header and earlier is not None:
+    if not has_header and earlier is not None and earlier.format is Format.CSV:
         return continued(earlier, dialect, rows, _is_identifier(rules))
     return _Recogniser(sample[0] if has_header else None, rows, rules).layout(dialect)
 
