@@ -148,8 +148,8 @@ class RowJudge:
             return ""
         if column == self.segment_column:
             return self.mask_segment([cells[column.position] for column in self._layout.segment])
-        cell = cells[column.position]
-        return mask_identifier(cell) if column == self._layout.identifier else mask_name(cell)
+        # Whatever stands in a control group's column strayed into it.
+        return mask_identifier(cells[column.position])
 
     def mask_segment(self, texts: Sequence[str]) -> str:
         """Return what may be shown of the cells that name a segment."""

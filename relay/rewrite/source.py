@@ -88,6 +88,8 @@ def _recognise_text(path: Path, rules: Rules, earlier: Layout | None) -> Layout 
         return Bare.HEADER_ONLY
     if not has_header and earlier is not None and earlier.format is Format.CSV:
         return continued(earlier, dialect, rows, _is_identifier(rules))
+    if rules.source.header == "auto" and not has_header:
+        _refuse_unknown_header(sample, rules)
     return _Recogniser(sample[0] if has_header else None, rows, rules).layout(dialect)
 
 
@@ -97,6 +99,12 @@ def _recognise_table(path: Path, kind: Format, rules: Rules) -> Layout | Bare:
     sample = next(iter(read_batches(path, kind, columns)), [])
     if not sample:
         return Bare.HEADER_ONLY if columns else Bare.EMPTY
+    if not columns:
+        raise UnusableSource(
+            Unusable.NO_IDENTIFIER_COLUMN,
+            "its rows have no columns at all, such as {} in JSON",
+            "Have the export written with the columns of the list. If the segment has members, have it sent again.",
+        )
     layout = _Recogniser(columns, [row.cells for row in sample[:SAMPLE_ROWS]], rules).layout(rules.source.dialect(","))
     return replace(layout, format=kind, columns=columns)
 
@@ -119,6 +127,29 @@ def _is_header(first: Sequence[str], rules: Rules) -> bool:
             )
         return True
     return not is_a_person and not _known_names(rules).isdisjoint(map(_plain, first))
+
+
+def _refuse_unknown_header(sample: Sequence[Sequence[str]], rules: Rules) -> None:
+    """See that the first row is no header with names that nobody knows: it would be a row of a segment of its own.
+
+    It seems to be one if a column holds identifiers but for its first cell, which is a word, and if none of its other
+    cells stands in its column again, as the name of a segment does.
+    """
+    first, *others = sample
+    others = [row for row in others if len(row) == len(first)]
+    is_one = _is_identifier(rules)
+    if not others or any(looks_like_identifier(cell) or not any(map(str.isalpha, cell)) for cell in first):
+        return
+    held = [sum(map(is_one, cells)) * 2 > len(cells) for cells in zip(*others, strict=True)]
+    again = [name in cells for name, cells in zip(first, zip(*others, strict=True), strict=True)]
+    if any(held) and not any(again):
+        raise UnusableSource(
+            Unusable.UNKNOWN_HEADER,
+            f"the first row seems to be a header, since none of its {len(first):,} cells is an identifier or stands in "
+            "its column again; but no name in it is known",
+            "Name its columns in source.identifier_column and in segment.column, as the header spells them. If it is "
+            'a row like the others, set source.header = "none".',
+        )
 
 
 def _known_names(rules: Rules) -> set[str]:

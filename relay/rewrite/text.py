@@ -19,6 +19,9 @@ LONGEST_LINE: Final = 4 * 1024 * 1024
 
 BYTE_ORDER_MARK: Final = codecs.BOM_UTF8
 
+_END_OF_FILE: Final = "\x1a"
+"""Ctrl-Z, with which systems of old end a text."""
+
 _SEND_TEXT: Final = "Have the export written as CSV text in UTF-8."
 _SEND_AGAIN: Final = "The file is cut off: have the export sent again, as a whole."
 _STRAY_QUOTE: Final = 'If it is whole and does not quote its cells, set source.quotes = "none".'
@@ -122,7 +125,7 @@ def _csv_reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
 
 
 def _is_row(cells: list[str]) -> bool:
-    return len(cells) > 1 or bool("".join(cells).strip())
+    return len(cells) > 1 or bool("".join(cells).replace(_END_OF_FILE, "").strip())
 
 
 class _Lines:

@@ -33,6 +33,7 @@ class Unusable(StrEnum):
     TOO_MANY_COLUMNS = "too_many_columns"
     PARTS_DIFFER = "parts_differ"
     NO_HEADER = "no_header"
+    UNKNOWN_HEADER = "unknown_header"
     NO_IDENTIFIER_COLUMN = "no_identifier_column"
     AMBIGUOUS_IDENTIFIER_COLUMN = "ambiguous_identifier_column"
     NO_SEGMENT_COLUMN = "no_segment_column"

@@ -278,7 +278,9 @@ def test_the_engine_gives_the_answer_of_the_reference_rules(
 
 
 @given(
-    st.lists(st.sampled_from((*'ab12",;\t\n\r \\é', "\r\n", '""', ",", "\n", '"a"', "2125550100", "\0")), max_size=60),
+    st.lists(
+        st.sampled_from((*'ab12",;\t\n\r \\é', "\r\n", '""', ",", "\n", '"a"', "2125550100", "\0", "\x1a")), max_size=60
+    ),
     st.sampled_from(({}, {"quotes": "none"}, {"escape": "\\"}, {"delimiter": ","}, {"header": "required"})),
     st.integers(1, 64),
 )

@@ -61,8 +61,9 @@ def test_only_the_row_at_an_unfinished_end_is_unfinished(tmp_path: Path) -> None
 
 
 def test_what_holds_nothing_is_not_a_row(tmp_path: Path) -> None:
-    """Blank lines, lines of blanks and a lone empty cell are no rows; a row of empty cells is one."""
+    """Blank lines, lines of blanks, a lone empty cell and Ctrl-Z are no rows; a row of empty cells is one."""
     assert rows_of(tmp_path / "x", b'\n \t\n""\n\r\n,\n') == [(5, ["", ""])]
+    assert rows_of(tmp_path / "x", b"a,b\n\x1a\n\x1a") == [(1, ["a", "b"])]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_cell(tmp_path: Path) -> None:
@@ -118,6 +119,27 @@ def test_every_usual_header_is_recognised(tmp_path: Path) -> None:
     """A first row without an identifier that has a known column name is a header, in any case."""
     for header in ("Phone,segment_name", "PHONE , Segment_Name", '"phone","segment_name"', "amperity_id,segment_name"):
         assert layout_of(tmp_path / "x", f"{header}\n2125550100,VIP\n").has_header
+
+
+@pytest.mark.parametrize(
+    ("first", "seems"),
+    [
+        pytest.param("Phone Number,Segment 1", True, id="names"),
+        pytest.param("n/a,VIP", False, id="a segment that comes again"),
+        pytest.param(",Segment", False, id="no word at all in a cell"),
+        pytest.param("222 4455,Segment", False, id="what may be a number"),
+        pytest.param("Number", False, id="another width"),
+    ],
+)
+def test_a_header_with_unknown_names_is_no_row(tmp_path: Path, first: str, *, seems: bool) -> None:
+    """A first row of words, above numbers and with no word that comes again, is not taken for a person's."""
+    content = f"{first}\n2125550100,VIP\n2125550101,VIP\n"
+    if seems:
+        assert trouble_with(tmp_path / "x", content).reason == Unusable.UNKNOWN_HEADER
+        rules = Rules.model_validate({"identifier": "phone", "source": {"header": "none"}})
+        assert not layout_of(tmp_path / "x", content, rules).has_header
+    else:
+        assert not layout_of(tmp_path / "x", content).has_header
 
 
 def test_a_person_is_no_header(tmp_path: Path) -> None:

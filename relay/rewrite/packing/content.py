@@ -121,7 +121,7 @@ def _other_kind(head: bytes) -> str | None:
 
 def _looks_binary(head: bytes) -> bool:
     """Say whether there are more control characters than any text has. A single one is left to be found in its line."""
-    controls = sum(c < 0x20 and c not in b"\t\n\f\r\x1b" for c in head)
+    controls = sum(c < 0x20 and c not in b"\t\n\f\r\x1a\x1b" for c in head)
     return controls * 20 > len(head) and not is_utf16(head)
 
 
