@@ -5,6 +5,7 @@ counted once (rule S6).
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from relay.rewrite.bulk.segments import NOBODY
 from relay.rewrite.drafts import Drafts
 from relay.rewrite.durable import create, sync
 from relay.rewrite.endings import Ending, ending_of, last_cells
+from relay.rewrite.filenames import segment_in_names
 from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.formats import read_batches
 from relay.rewrite.layout import Format, Layout
@@ -30,7 +32,6 @@ from relay.rewrite.packing import unpack
 from relay.rewrite.report import RejectReport, Tally, dump_report
 from relay.rewrite.row import RowJudge
 from relay.rewrite.rules import Rules
-from relay.rewrite.segment import name_in_path
 from relay.rewrite.source import Bare, recognise
 from relay.rewrite.unusable import Unusable, UnusableSource
 from relay.rewrite.verdict import Reason
@@ -73,9 +74,10 @@ def rewrite(
     unpacked = unpack(sources, into / _UNPACKED, rules, progress=lambda: progress(0))
     with RejectReport(into / REJECTS) as rejects:
         work = _Rewrite(rules, _drafts(into, rules), rejects, progress, at_once)
+        of_one = Counter(source.name for source in unpacked.sources)
         for source in unpacked.sources:
             try:
-                work.read(source)
+                work.read(source, is_alone=of_one[source.name] == 1)
             except UnusableSource as unusable:
                 raise (unusable.within(source.shown) if len(unpacked.sources) > 1 else unusable) from None
         report = work.finish(unpacked.recognised)
@@ -112,8 +114,8 @@ class _Rewrite:
         self._endings: list[tuple[str, Ending]] = []
         self._bare = Bare.EMPTY
 
-    def read(self, source: SourceFile) -> None:
-        """Take every row of a source in."""
+    def read(self, source: SourceFile, *, is_alone: bool) -> None:
+        """Take every row of a source in; `is_alone` says that nothing else came out of what landed."""
         layout = recognise(source.path, self._rules, self._layout)
         if isinstance(layout, Bare):
             self._bare = layout if layout is Bare.HEADER_ONLY else self._bare
@@ -121,7 +123,7 @@ class _Rewrite:
         self._layout = self._layout or layout
         self._sources_with_rows += 1
         last = partial(last_cells, source.path, layout)
-        rows = RowJudge(self._rules, layout, self._name_of_all(source), last)
+        rows = RowJudge(self._rules, layout, self._name_of_all(source, is_alone=is_alone), last)
         judge = BatchJudge(self._rules, layout, rows)
         for batch in _batches(source.path, layout, self._at_once):
             self._take(judge.judge(batch), judge.names, source)
@@ -171,20 +173,10 @@ class _Rewrite:
                 Unusable.TRUNCATED, f"{cut_off[0]}: its last line has no line end, as other parts have", _SEND_AGAIN
             )
 
-    def _name_of_all(self, source: SourceFile) -> str | None:
+    def _name_of_all(self, source: SourceFile, *, is_alone: bool) -> str | None:
         """Return the segment of every row, where the route or the file's name tells it."""
         rules = self._rules.segment
-        if rules.pattern is None:
-            return rules.name
-        name = name_in_path(source.name, rules)
-        if name is None:
-            raise UnusableSource(
-                Unusable.NO_SEGMENT_IN_PATH,
-                f"segment.pattern is not in the file's {'path' if '/' in rules.pattern else 'name'}",
-                "Have the pattern match the names that Amperity gives these files: the last part of the path, or all "
-                "of it if the pattern has a / itself. `relay preview` tries it, with `--in` for a path.",
-            )
-        return name
+        return rules.name if rules.pattern is None else segment_in_names(source, rules, is_alone=is_alone)
 
     def _take(self, batch: JudgedBatch, names: Sequence[str], source: SourceFile) -> None:
         """Count the rows of a batch, write those that are to be sent, and report those that are not."""

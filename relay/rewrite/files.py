@@ -16,12 +16,14 @@ REPORT: Final = "report.json"
 class SourceFile:
     """One file of an export: where it is, and what its client called it.
 
-    `member` is its name within the archive that it came in, as it may be shown; None where it came in none.
+    `member` is its name within the archive that it came in, as it may be shown; None where it came in none. `within`
+    has the names as the archives themselves have them, the outermost's first: they may be a person's, and are not shown.
     """
 
     path: Path
     name: str
     member: str | None = None
+    within: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:

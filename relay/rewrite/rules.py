@@ -90,7 +90,7 @@ class SegmentRules(Settings):
     pattern: str | None = None
     """The name taken from the file's name: a regular expression in Python's notation with a group called `segment`,
     such as `'(?P<segment>.+)_\\d{4}-\\d{2}-\\d{2}'`. It is looked for in the last part of the path, or in all of it if
-    it has a `/` itself."""
+    it has a `/` itself; and likewise in the names of an archive's members."""
     spaces: Literal["keep", "remove"] = "keep"
     """What to do with blanks in a name that comes from `template` or `pattern`: keep them, or remove them, as
     Amperity's own connector to Attentive does."""

@@ -41,6 +41,7 @@ class Unusable(StrEnum):
     AMBIGUOUS_CONTROL_COLUMN = "ambiguous_control_column"
     AMBIGUOUS_ROW_NUMBER_COLUMN = "ambiguous_row_number_column"
     NO_SEGMENT_IN_PATH = "no_segment_in_path"
+    AMBIGUOUS_SEGMENT_IN_PATH = "ambiguous_segment_in_path"
     NO_USABLE_SEGMENT = "no_usable_segment"
     TOO_MANY_SEGMENTS = "too_many_segments"
 

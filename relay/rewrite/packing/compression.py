@@ -47,7 +47,7 @@ def _decompress(
     path: Path, room: Room, depth: int, kind: str, decompressor: Callable[[BinaryIO], AbstractContextManager[_Stream]]
 ) -> Iterator[Member]:
     with path.open("rb") as file, decompressor(file) as stream:
-        yield Member(room.write(_whole(stream, path, kind), depth), None)
+        yield Member(room.write(_whole(stream, path, kind), depth))
 
 
 def _whole(stream: _Stream, path: Path, kind: str) -> Iterator[bytes]:

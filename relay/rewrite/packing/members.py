@@ -20,10 +20,15 @@ _LONGEST_SHOWN: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file that was unpacked; `name` is as it may be shown, None where what it came out of names none."""
+    """One file that was unpacked; `called` is what an archive calls it, None where what it came out of has no names."""
 
     path: Path
-    name: str | None
+    called: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Its name as it may be shown."""
+        return None if self.called is None else shown_name(self.called)
 
 
 @dataclass(frozen=True, slots=True)

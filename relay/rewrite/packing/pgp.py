@@ -51,7 +51,7 @@ class Decryption:
             framing = read_framing(file)
         _check_kind(framing)
         _check_whole(framing)
-        yield Member(self._decrypted(binary, framing, room, depth), None)
+        yield Member(self._decrypted(binary, framing, room, depth))
         if binary != path:
             binary.unlink()
 

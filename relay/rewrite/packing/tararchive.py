@@ -36,7 +36,7 @@ def untar(path: Path, room: Room, depth: int) -> Iterator[Member]:
         entries = list(_entries(archive, room, size))
         _check_end(file, archive.offset, size)
         for entry in parts_of(entries, accept_gaps=room.accept_gaps):
-            yield Member(room.write(_whole(archive, entry.handle), depth), shown_name(entry.name))
+            yield Member(room.write(_whole(archive, entry.handle), depth), entry.name)
 
 
 class _Wary:

@@ -107,7 +107,9 @@ class _Unpacking:
         found = 0
         for member in self._members_of(packed, packing, room, len(layers) + 1):
             found += 1
-            inner = replace(packed, path=member.path, member=_joined(packed.member, member.name))
+            within = packed.within if member.called is None else (*packed.within, member.called)
+            shown = _joined(packed.member, member.name)
+            inner = replace(packed, path=member.path, member=shown, within=within)
             try:
                 yield from self._peel(inner, room, (*layers, packing))
             except UnusableSource as unusable:

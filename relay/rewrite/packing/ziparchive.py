@@ -56,7 +56,7 @@ def unzip(path: Path, room: Room, depth: int) -> Iterator[Member]:
         files = [Entry(it.filename, it.file_size, it) for it in entries if not it.is_dir()]
         for entry in parts_of(files, accept_gaps=room.accept_gaps):
             _check_entry(entry.handle)
-            yield Member(room.write(_whole(archive, entry.handle), depth), shown_name(entry.name))
+            yield Member(room.write(_whole(archive, entry.handle), depth), entry.name)
 
 
 @dataclass(frozen=True, slots=True)
