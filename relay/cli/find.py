@@ -42,7 +42,7 @@ def find(ctx: click.Context, config: Path) -> None:
     identifier is shown. What is in no file any more, the history does not hold either. Exit status 1 if the person is
     in none, or a file could not be looked into.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
-    from relay.cli.occurrences import occurs, pattern_of
+    from relay.cli.occurrences import occurs, sought
     from relay.config import load
     from relay.rewrite.unusable import UnusableSource
     from relay.spool import Spool
@@ -52,13 +52,13 @@ def find(ctx: click.Context, config: Path) -> None:
         raise RelayError(
             f"there is no state in {loaded.state_dir} yet", hint="The service makes it at its first start."
         )
-    pattern = pattern_of(_identifier())
+    person = sought(_identifier())
     found = unread = 0
     for kept in _kept_files(loaded):
         # Among the uploads: what a kill leaves there is swept (rule R3), and no copy lies outside the state directory.
         with TemporaryDirectory(prefix="find-", dir=Spool(loaded.state_dir).incoming_zone) as work:
             try:
-                if occurs(pattern, kept.path, kept.rules, Path(work)):
+                if occurs(person, kept.path, kept.rules, Path(work)):
                     click.echo(as_text(kept.path))
                     found += 1
             except FileNotFoundError:

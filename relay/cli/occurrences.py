@@ -1,8 +1,10 @@
 """Where a person occurs: one identifier, in whatever way it is written, looked for in a file, packed or not."""
 
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,32 +13,61 @@ from relay.model import RelayError
 if TYPE_CHECKING:
     from relay.rewrite.rules import Rules
 
-_BETWEEN: Final = r"[\s().\-/\u2010-\u2015\u200b-\u200d\ufeff]{0,4}"
-_PREFIX: Final = rf"(?<!\d)(?:\+|0{{2}}|011)?{_BETWEEN}1?{_BETWEEN}1?{_BETWEEN}"
-_DIGITS: Final = 10
+_BETWEEN: Final = r"[ ().\-/]*"
+_COUNTRY: Final = r"(?:(?:00|011)?11?)?"
+"""The code of +1 where nothing parts it from the number. Behind a blank or the like, the number begins by itself."""
+
+_IN_JSON: Final = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+")
 
 
-def pattern_of(identifier: str) -> re.Pattern[str]:
-    """Return what matches an identifier in text: a phone number in any of the accepted ways, an address in any case.
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """An identifier that is looked for: what matches it, in a text that was folded first."""
+
+    pattern: re.Pattern[str]
+    fold: Callable[[str], str]
+
+    def is_in(self, text: str) -> bool:
+        """Say whether it stands in a text, as it is or behind the escapes of JSON and CSV."""
+        if self.pattern.search(self.fold(text)):
+            return True
+        return "\\" in text and self.pattern.search(self.fold(_without_escapes(text))) is not None
+
+
+def sought(identifier: str) -> Sought:
+    """Return what finds an identifier: a number in every way that rule P1 accepts, an address in any case.
 
     Raises:
         RelayError: it is neither; the message does not show it.
     """
+    from relay.rewrite.phone import fold, judge_phone
+    from relay.rewrite.rules import PhoneRules
+    from relay.rewrite.verdict import Identifier
+
     identifier = identifier.strip()
     if re.fullmatch(r"[^@\s,\"]+@[^@\s,\"]+", identifier):
-        return re.compile(rf"(?<![\w.+-]){re.escape(identifier)}(?![\w-]|\.\w)", re.IGNORECASE)
-    digits = re.sub(r"\D", "", unicodedata.normalize("NFKC", identifier))
-    if len(digits) == _DIGITS + 1 and digits[0] == "1":
-        digits = digits[1:]
-    if len(digits) != _DIGITS:
+        address = re.compile(rf"(?<![\w.+-]){re.escape(identifier)}(?![\w-]|\.\w)", re.IGNORECASE)
+        return Sought(address, _compatible)
+    number = judge_phone(identifier, PhoneRules())
+    if not isinstance(number, Identifier):
         raise RelayError(
             "that is neither a phone number of ten digits nor an e-mail address",
             hint="Write the number with its area code, as in 212-555-01XX, or the whole address.",
         )
-    return re.compile(_PREFIX + _BETWEEN.join(digits) + r"(?!\d)")
+    return Sought(re.compile(rf"(?<!\d){_COUNTRY}{_BETWEEN.join(number.value)}(?!\d)"), fold)
 
 
-def occurs(pattern: re.Pattern[str], file: Path, rules: "Rules | None", work: Path) -> bool:
+def _compatible(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _without_escapes(text: str) -> str:
+    r"""Return a text with its `\u002d` and `\t` as what they mean, and without any other backslash."""
+    spelled = _IN_JSON.sub(lambda escapes: str(json.loads(f'"{escapes[0]}"')), text)
+    return spelled.replace("\\t", "\t").replace("\\", "")
+
+
+def occurs(person: Sought, file: Path, rules: "Rules | None", work: Path) -> bool:
     """Say whether the identifier is in a file; what it is packed in is unpacked into `work` first.
 
     Raises:
@@ -48,7 +79,7 @@ def occurs(pattern: re.Pattern[str], file: Path, rules: "Rules | None", work: Pa
     plain = [file]
     if rules is not None:
         plain = [source.path for source in unpack([SourceFile(file, file.name)], work, rules).sources]
-    return any(pattern.search(unicodedata.normalize("NFKC", text)) for path in plain for text in _texts(path, rules))
+    return any(person.is_in(text) for path in plain for text in _texts(path, rules))
 
 
 def _texts(path: Path, rules: "Rules | None") -> Iterator[str]:

@@ -17,7 +17,8 @@ class SourceFile:
     """One file of an export: where it is, and what its client called it.
 
     `member` is its name within the archive that it came in, as it may be shown; None where it came in none. `within`
-    has the names as the archives themselves have them, the outermost's first: they may be a person's, and are not shown.
+    has the names as the archives themselves have them, the outermost's first: they are never shown, as they may be a
+    person's.
     """
 
     path: Path

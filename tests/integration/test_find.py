@@ -55,6 +55,46 @@ def test_a_number_is_found_in_whatever_way_it_is_written(host: Host, form: str) 
     assert_no_person(said.output, "the output of relay find")
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param("\N{MINUS SIGN}", id="minus sign"),
+        pytest.param("\N{WORD JOINER}", id="word joiner"),
+        pytest.param("\N{SOFT HYPHEN}", id="soft hyphen"),
+        pytest.param("\N{LEFT-TO-RIGHT MARK}", id="left-to-right mark"),
+        pytest.param("\N{POP DIRECTIONAL FORMATTING}", id="formatting"),
+        pytest.param("\N{HEBREW PUNCTUATION MAQAF}", id="maqaf"),
+        pytest.param(" " * 9, id="many blanks"),
+        pytest.param("\t", id="tab"),
+        pytest.param(r"\u2011", id="JSON's escape"),
+        pytest.param(r"\u202d\u2011", id="escapes in a row"),
+        pytest.param(r"\/", id="escaped slash"),
+        pytest.param(r"\t", id="escaped tab"),
+    ],
+)
+def test_a_number_is_found_whatever_is_sent_of_it(host: Host, between: str) -> None:
+    """What stands between the digits is folded by the rule that reads the number for sending (rule P1)."""
+    written = between.join((SOMEBODY.area, "555", SOMEBODY.line))
+    holds = kept(host, "source/0001", f'{{"phone": "{written}", "segment_name": "VIP"}}\n'.encode())
+    other = between.join((SOMEBODY_ELSE.area, "555", SOMEBODY_ELSE.line))
+    kept(host, "source/0002", f'{{"phone": "{other}", "segment_name": "VIP"}}\n'.encode())
+    assert find(host, SOMEBODY.phone).stdout.splitlines() == [str(holds)]
+
+
+def test_digits_of_another_script_are_digits(host: Host) -> None:
+    """As the relay sends them: as those of ASCII."""
+    arabic = SOMEBODY.phone.translate({ord("0") + digit: 0x660 + digit for digit in range(10)})
+    holds = kept(host, "source/0001", rows(arabic))
+    assert find(host, SOMEBODY.phone).stdout.splitlines() == [str(holds)]
+
+
+def test_a_number_within_a_longer_one_is_another(host: Host) -> None:
+    """Digits before or behind make it somebody else's, but for the code of +1."""
+    kept(host, "source/0001", rows(f"{SOMEBODY.phone}0", f"9{SOMEBODY.phone}", f"91{SOMEBODY.phone}"))
+    holds = kept(host, "source/0002", rows(f"0111{SOMEBODY.phone}"))
+    assert find(host, SOMEBODY.phone).stdout.splitlines() == [str(holds)]
+
+
 def test_what_is_asked_for_may_be_written_in_any_way_too(host: Host) -> None:
     """As it stands in a person's letter."""
     holds = kept(host, "drafts/1.csv", f"{SOMEBODY.phone},VIP\n".encode())
