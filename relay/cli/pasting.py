@@ -10,7 +10,7 @@ from typing import Final
 from relay.cli.context import CONFIG_VARIABLE, DEFAULT_CONFIG
 from relay.model import Delivery, DeliveryState, Export, ExportState
 
-_DECISIONS: Final[dict[DeliveryState | ExportState, tuple[str, ...]]] = {
+DECISIONS: Final[dict[DeliveryState | ExportState, tuple[str, ...]]] = {
     DeliveryState.QUEUED: ("hold", "discard"),
     DeliveryState.DEFERRED: ("hold", "discard"),
     DeliveryState.HELD: ("release", "discard"),
@@ -18,6 +18,7 @@ _DECISIONS: Final[dict[DeliveryState | ExportState, tuple[str, ...]]] = {
     ExportState.GATHERING: ("requeue", "discard"),
     ExportState.QUARANTINED: ("requeue", "discard"),
 }
+"""The commands by which a person can end a state. What is in none of these ends by itself, or is final."""
 
 WAITS_FOR_A_PERSON: Final = frozenset({DeliveryState.HELD, DeliveryState.FAILED, ExportState.QUARANTINED})
 """The states that nothing but a person's decision ends."""
@@ -40,7 +41,7 @@ def decisions_due(it: Delivery | Export, config: Path) -> list[str]:
 
 def ways_out(it: Delivery | Export, config: Path) -> list[str]:
     """Return the commands by which a person can have a delivery or an export leave its state; none if it is final."""
-    decisions = _DECISIONS.get(it.state, ())
+    decisions = DECISIONS.get(it.state, ())
     if isinstance(it, Delivery) and not it.counts.rows_out:
         decisions = tuple(decision for decision in decisions if decision != "release")  # Rule A9.
     return [command_line(config, *_words(decision, it), it.id) for decision in decisions]

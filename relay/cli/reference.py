@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from relay.attention import ATTENTION, runbook_section
+from relay.cli.pasting import DECISIONS
 from relay.config import LimitSettings, PenaltySettings, sections
 from relay.config.bounds import AtMost
 from relay.config.translation import settable_keys
@@ -173,8 +174,27 @@ def states() -> str:
             _diagram("Arrival", BIRTHS[ArrivalState], ARRIVAL),
             _diagram("Export", BIRTHS[ExportState], EXPORT),
             _diagram("Delivery", BIRTHS[DeliveryState], DELIVERY),
+            _WAYS_OUT,
+            _table(("state", "ends by", "commands"), [*_ways_out("export", EXPORT), *_ways_out("delivery", DELIVERY)]),
         ]
     )
+
+
+def _ways_out(noun: str, table: Mapping[Any, Mapping[Any, StrEnum]]) -> Iterator[tuple[str, str, str]]:
+    """Yield each state of a table with the events that end it, and the commands by which a person causes one."""
+    for state, leads_to in table.items():
+        commands = ", ".join(f"`relay {decision}`" for decision in DECISIONS.get(state, ()))
+        events = ", ".join(f"`{event}`" for event in leads_to)
+        yield f"{noun} `{state}`", events or "nothing: it is final", commands or "–"
+
+
+_WAYS_OUT: Final = """## Ways out
+
+What a person can end, and how. A state that has events and no command ends by itself: a list that is being sent by its
+upstream's answer or deadline (rule U10), an export that is about to be rewritten by its rewrite, or by the third crash
+of it (rule T2). A suspended upstream is left by `relay resume`, or by a probe that succeeds; a ban by `relay unban`, or
+by its end; and what was sent is undone by `relay restore`.
+"""
 
 
 def _diagram(noun: str, births: Iterable[str], table: Mapping[Any, Mapping[Any, StrEnum]]) -> str:
