@@ -382,6 +382,7 @@ def test_the_exempt_are_never_shut_out_or_held_up(tmp_path: Path) -> None:
         assert [guess(zone, "127.0.0.2") for _ in range(8)] == ["refused"] * 8
         assert None not in [knock(zone, "127.0.1.9") for _ in range(8)]
         assert guess(zone, "127.0.0.2", password=PASSWORD) == "in"
+        assert zone.events("landing.address_banned") == []
 
 
 def test_a_prefix_can_count_as_one_source(tmp_path: Path) -> None:
