@@ -69,7 +69,8 @@ def load(machine: Machine, minutes: float, pause: float) -> tuple[list[Sample], 
 
 
 def settle(machine: Machine) -> None:
-    """Wait until nothing waits any more."""
+    """Wait until nothing waits any more; a reload has the upstream that failed so often tried at once."""
+    machine.run("systemctl", "reload", "relay.service")
     until(lambda: not _waiting(machine), "every list to be sent", patience=600)
 
 
