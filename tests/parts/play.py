@@ -5,21 +5,27 @@ operator's command that succeeded); what was not, is. So the scene after a death
 """
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import paramiko
 
 from parts.lives import forked
 from parts.promise import Books, Told, check_promise, check_upstream, read_books, sha256
-from parts.service import DEADLINE_SECONDS, Ended, Line, Process, Service, Setup, relay
-from parts.sftp import sftp
+from parts.service import DEADLINE_SECONDS, Ended, Line, Process, Service, Setup, relay, ssh_keygen
+from parts.sftp import RawSftp, sftp
 from parts.sshd import Sshd
 from relay.store import Store
 
 _LOOK_EVERY_SECONDS: Final = 0.03
+
+_Answer = TypeVar("_Answer")
 
 
 class Play:
@@ -40,6 +46,11 @@ class Play:
         self.lives: list[list[Line]] = []
         self.service: Service
         self._directory = directory
+
+    @property
+    def broken(self) -> Path:
+        """While this file is there, the calls fail that are to fail."""
+        return self._directory / "broken"
 
     @property
     def database(self) -> Path:
@@ -89,7 +100,7 @@ class Play:
 
     def try_to_upload(self, path: str, content: bytes, *, then: str | None = None, wanted: bool = True) -> str:
         """Have Amperity send a file once, and return what it is told where that does not work."""
-        self.told.attempted[sha256(content)] += wanted
+        self.told.attempted[sha256(content)] += 1
         local = self._directory / "to-upload"
         local.write_bytes(content)
         commands = (f'put "{local}" "{path}"', *((then,) if then else ()))
@@ -103,14 +114,52 @@ class Play:
             self.told.unwanted.add(path)
         return ""
 
-    def guards(self, settings: str) -> None:
-        """Have the route's guards set, once, and the running daemon know it."""
-        self.once(settings, lambda: self._set_guards(settings))
+    def remove(self, path: str) -> None:
+        """Have Amperity take a file back, once, whether or not that is too late."""
+        self.once(f"remove {path}", lambda: self._remove(path))
 
-    def _set_guards(self, settings: str) -> None:
-        self.setup.route(top='path = "/uploads/**"', sections=f"[guards]\n{settings}")
-        self.service.reload()
-        self.service.wait_for("config.reloaded")
+    def _remove(self, path: str) -> None:
+        self.told.unwanted.discard(path)
+        while sftp(self.service.port, "amperity", self.setup.client_key, f'-rm "{path}"', check=False).returncode:
+            self.expect_alive()
+
+    def cut_off(self, path: str) -> None:
+        """Have Amperity begin a file, and its connection break."""
+        with (
+            suppress(OSError, EOFError, paramiko.SSHException),
+            RawSftp(self.service.port, "amperity", self.setup.client_key) as client,
+        ):
+            client.write(client.open(path.encode()).handle, 0, b"2125550100,V")
+        self.service.wait_for("landing.upload_unconfirmed")
+
+    def knock(self) -> None:
+        """Have a stranger try to log in."""
+        key = self._directory / "stranger_key"
+        if not key.exists():
+            ssh_keygen(key)
+        sftp(self.service.port, "amperity", key, "pwd", check=False)
+
+    def put_strangers_file(self, name: str) -> None:
+        """Have somebody else put a file where the relay's lists go."""
+        self.told.strangers.add(name)
+        (self.upstream.uploads / name).write_bytes(b"of somebody else")
+
+    def remove_strangers_file(self, name: str) -> None:
+        """Have them take it away again, once."""
+        self.once(f"remove {name}", lambda: self._remove_strangers_file(name))
+
+    def _remove_strangers_file(self, name: str) -> None:
+        (self.upstream.uploads / name).unlink()
+        self.told.strangers.remove(name)
+
+    def reload(self, then: str, *, count: int = 1) -> None:
+        """Have the daemon read its configuration, and wait until it has said so for the `count`-th time."""
+        self.expect_alive()
+        try:
+            self.service.reload()
+        except ProcessLookupError:
+            raise Ended from None
+        self.service.wait_for(then, count=count)
 
     def once(self, what: str, deed: Callable[[], object]) -> None:
         """Do something that is not to be done again in a later life."""
@@ -122,9 +171,26 @@ class Play:
         """Give an operator's command, once."""
         self.once(" ".join(arguments), lambda: self._give(arguments))
 
+    def try_command(self, *arguments: str) -> None:
+        """Give an operator's command, whether or not it finds anything to do."""
+        relay(self.setup, *arguments)
+
     def _give(self, arguments: tuple[str, ...]) -> None:
         given = relay(self.setup, *arguments)
         assert given.returncode == 0, given.stderr
+
+    def ask(self, question: Callable[[Store], _Answer]) -> _Answer:
+        """Ask the store something, beside the daemon."""
+        store = Store.open_beside(self.database, read_only=True)
+        try:
+            return question(store)
+        finally:
+            store.close()
+
+    def history(self) -> set[str]:
+        """The events of everything that was noted so far."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            return {event for (event,) in database.execute("SELECT DISTINCT event FROM transitions")}
 
     def wait(self, condition: Callable[[Books], object], what: str) -> None:
         """Wait until the books say so.
@@ -168,7 +234,7 @@ class Play:
             for path in self.setup.state.glob("relay.db*"):
                 shutil.copy(path, directory)
             if (copy := Path(directory) / self.database.name).exists():
-                check_upstream(read_books(copy), self.upstream.uploads)
+                check_upstream(read_books(copy), self.upstream.uploads, self.told.strangers)
 
     def check(self) -> None:
         """See that the promise was kept."""
