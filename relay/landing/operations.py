@@ -88,14 +88,14 @@ class Operations:
 
     def end(self, reason: str) -> None:
         """Give up whatever is open. A trouble with one handle does not keep the others."""
+        handles, self._handles = self._handles, {}
         with ExitStack() as stack:
             stack.callback(self._root.close)
-            for handle in self._handles.values():
+            for handle in handles.values():
                 if isinstance(handle, Upload):
                     stack.callback(self._abort, handle, reason)
                 else:
                     stack.callback(handle.close)
-            self._handles.clear()
 
     def _abort(self, upload: Upload, reason: str) -> None:
         size = upload.size
@@ -189,9 +189,9 @@ class Operations:
         try:
             if isinstance(opened, Upload):
                 return self._commit(opened)
-            opened.close()
         finally:
             del self._handles[handle]
+        opened.close()
         return codec.OK
 
     def _commit(self, upload: Upload) -> Answer:

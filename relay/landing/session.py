@@ -203,7 +203,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _done(self, request: int, done: asyncio.Future[Answer]) -> None:
         """Go on after an operation that ran in a thread."""
         self._in_thread = False
-        trouble = done.exception()
+        was_over, trouble = bool(self._over), done.exception()
         if trouble is None:
             self._answer(request, done.result())
         else:
@@ -211,8 +211,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if not isinstance(trouble, BadMessageError):
                 self._failed(trouble)
         self._changed()
-        if self._over:
-            self._wind_up()
+        if was_over:
+            self._wind_up()  # What ended it meanwhile has left that to us.
         else:
             self._go_on()
             # The client has waited for long enough; gathering its answers would cost a turn of everybody else's.

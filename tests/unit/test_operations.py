@@ -208,6 +208,16 @@ def test_one_handle_that_cannot_be_closed_does_not_keep_the_others(client: Clien
     assert not [target for target in open_descriptors().values() if target.startswith(str(client.landing.parent))]
 
 
+def test_a_handle_that_cannot_be_closed_is_given_back(client: Client) -> None:
+    """It is tried once: its number may be another file's by then."""
+    there = client.landing / "there"
+    there.touch()
+    handle = client.open("/there", codec.OpenFlag.READ).body[4:]
+    os.close(next(number for number, target in open_descriptors().items() if target == str(there)))
+    assert status(client.ask(Kind.CLOSE, string(handle))) == Status.FAILURE
+    assert "not open" in message(client.ask(Kind.CLOSE, string(handle)))
+
+
 def test_uploads_do_not_begin_while_stopping(client: Client) -> None:
     """What is open may end; nothing new begins, and the client is told to come again."""
     handle = client.upload("/uploads/first")
