@@ -112,8 +112,8 @@ class Download:
         return os.fstat(self._descriptor)
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self._descriptor)
+        """Give the file back, once: its number may be another file's from then on."""
+        self._descriptor = _closed(self._descriptor)
 
 
 class Listing:
@@ -138,8 +138,15 @@ class Listing:
         return os.fstat(self._descriptor)
 
     def close(self) -> None:
-        """Give the directory back."""
-        os.close(self._descriptor)
+        """Give the directory back, once: its number may be another file's from then on."""
+        self._descriptor = _closed(self._descriptor)
+
+
+def _closed(descriptor: int) -> int:
+    """Close a descriptor that is still open, and return what stands for one that is closed."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
 
 
 class Root:
@@ -203,14 +210,15 @@ class Root:
             os.rmdir(name, dir_fd=directory)
 
     def remove_file(self, path: RemotePath) -> None:
-        """Remove a file."""
+        """Remove a file, durably: it must not come back, and be taken for a list."""
         with self._parent(path) as (directory, name):
             if stat.S_ISDIR(_look(directory, name).st_mode):
                 raise os_error(errno.EISDIR)
             os.unlink(name, dir_fd=directory)
+            self.disk.sync(directory)
 
     def rename(self, old: RemotePath, new: RemotePath, *, replace: bool) -> None:
-        """Rename a file or directory; a file takes the place of another only with `replace`, a directory never."""
+        """Rename a file or directory, durably; a file replaces another only with `replace`, a directory never."""
         _check_removable(old)
         _check_removable(new)
         with self._parent(old) as (source, old_name), self._parent(new) as (target, new_name):
@@ -221,8 +229,16 @@ class Root:
                 # Unlike a rename, a link is refused where the name is taken, at whatever moment it was.
                 os.link(old_name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
                 os.unlink(old_name, dir_fd=source)
+                self._sync(target, source)
                 return
             os.rename(old_name, new_name, src_dir_fd=source, dst_dir_fd=target)
+            self._sync(target, source)
+
+    def _sync(self, target: int, source: int) -> None:
+        """Make the names in two directories durable: the new one first, so that a power cut leaves at least one."""
+        self.disk.sync(target)
+        if not os.path.sameopenfile(target, source):
+            self.disk.sync(source)
 
     def create_incoming(self, name: str) -> int:
         """Create a file that no client can see, and return its descriptor."""
@@ -259,6 +275,7 @@ class Root:
         with self._parent(path) as (directory, name), ExitStack() as leftovers:
             leftovers.callback(self.discard_incoming, incoming)
             leftovers.callback(self.discard_incoming, replaced)
+            inode = _look(self._incoming, incoming).st_ino
             is_taken = False
             if not must_be_new:
                 with suppress(FileNotFoundError):
@@ -267,20 +284,27 @@ class Root:
                 os.rename(incoming, name, src_dir_fd=self._incoming, dst_dir_fd=directory)
             else:
                 self._link(self._incoming, incoming, directory, name)
-            inode = _look(directory, name).st_ino
             try:
                 self.disk.sync(directory)
                 yield is_taken
             except BaseException:
-                self._take_back(directory, name, inode, replaced)
+                try:
+                    self._take_back(directory, name, inode, replaced if is_taken else None)
+                except OSError:
+                    leftovers.pop_all()  # What was replaced stays where it is for a day: it may be all there is.
                 raise
 
-    def _take_back(self, directory: int, name: str, inode: int, replaced: str) -> None:
+    def _take_back(self, directory: int, name: str, inode: int, replaced: str | None) -> None:
         with suppress(FileNotFoundError):
             if _look(directory, name).st_ino != inode:
                 return  # Another upload has taken the name meanwhile.
-            os.unlink(name, dir_fd=directory)
-            os.rename(replaced, name, src_dir_fd=self._incoming, dst_dir_fd=directory)
+            if replaced is None:
+                os.unlink(name, dir_fd=directory)
+            else:
+                # In one step: there is no moment at which neither has the name.
+                os.rename(replaced, name, src_dir_fd=self._incoming, dst_dir_fd=directory)
+            with suppress(OSError):  # This may be the very trouble.
+                self.disk.sync(directory)
 
     @staticmethod
     def _link(source: int, old: str, target: int, new: str) -> None:

@@ -373,6 +373,89 @@ def test_a_name_taken_meanwhile_is_not_taken_back(root: Root, landing: Path) -> 
     assert (landing / "list.csv").read_bytes() == b"another's"
 
 
+def test_a_file_that_comes_back_is_never_gone(root: Root, landing: Path) -> None:
+    """A kill at any moment leaves it, or its successor, under the name."""
+    (landing / "list.csv").write_bytes(b"acknowledged")
+    over, missing = threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal missing
+        while not over.is_set():
+            missing += not (landing / "list.csv").exists()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(2000):
+            os.close(root.create_incoming("temporary"))
+            with pytest.raises(RelayError), root.published("temporary", ("list.csv",), must_be_new=False):
+                raise RelayError("the database is full")
+    finally:
+        over.set()
+        watcher.join()
+    assert missing == 0
+    assert (landing / "list.csv").read_bytes() == b"acknowledged"
+
+
+def test_what_cannot_come_back_is_kept(landing: Path, tmp_path: Path) -> None:
+    """If the disk refuses even that, the bytes of the file that was replaced are not removed with the rest."""
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    root = Root(landing, incoming, Disk())
+    (landing / "list.csv").write_bytes(b"acknowledged")
+    os.close(root.create_incoming("temporary"))
+
+    def refuse() -> None:
+        # A directory cannot be renamed over a file.
+        (incoming / "temporary.replaced").rename(incoming / "kept")
+        (incoming / "temporary.replaced").mkdir()
+        raise RelayError("the disk is failing")
+
+    with pytest.raises(RelayError), root.published("temporary", ("list.csv",), must_be_new=False):
+        refuse()
+    assert (incoming / "temporary.replaced").exists()
+    root.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "synced"),
+    [
+        (lambda root: root.rename(("uploads", "f"), ("uploads", "g"), replace=False), ["uploads"]),
+        (lambda root: root.rename(("uploads", "f"), ("uploads", "g"), replace=True), ["uploads"]),
+        (lambda root: root.rename(("uploads", "f"), ("d", "f"), replace=False), ["d", "uploads"]),
+        (lambda root: root.rename(("uploads", "f"), ("d", "f"), replace=True), ["d", "uploads"]),
+        (lambda root: root.rename(("d",), ("uploads", "d"), replace=False), ["uploads", "amperity"]),
+        (lambda root: root.remove_file(("uploads", "f")), ["uploads"]),
+        (lambda root: root.make_directory(("uploads", "new")), ["uploads"]),
+    ],
+)
+def test_what_a_client_was_told_of_names_is_durable(
+    landing: Path, tmp_path: Path, change: Callable[[Root], None], synced: list[str]
+) -> None:
+    """Every directory that has changed is synced before the answer, the one with the new name first (rule L1)."""
+    (tmp_path / "incoming").mkdir()
+    seen: list[str] = []
+    root = Root(
+        landing, tmp_path / "incoming", Disk(sync=lambda it: seen.append(Path(f"/proc/self/fd/{it}").readlink().name))
+    )
+    (landing / "d").mkdir()
+    (landing / "uploads" / "f").touch()
+    change(root)
+    root.close()
+    assert seen == synced
+
+
+def test_what_is_open_is_closed_once(root: Root, landing: Path) -> None:
+    """A second time would close whatever has got that number by then: another client's upload, or the database."""
+    (landing / "file").touch()
+    for opened in (root.open_file(("file",)), root.open_directory(())):
+        opened.close()
+        other = os.open(landing, os.O_RDONLY)
+        opened.close()
+        os.fstat(other)
+        os.close(other)
+
+
 def test_an_exclusive_upload_replaces_nothing(root: Root, landing: Path) -> None:
     """The name is looked at again at the moment of publishing."""
     os.close(root.create_incoming("temporary"))
