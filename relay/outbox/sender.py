@@ -27,6 +27,8 @@ from relay.upstream import (
     connect,
 )
 
+_NOTHING_TO_DO: Final = "Nothing to do: it is sent over another one."
+
 _BEYOND_DEADLINES: Final = timedelta(minutes=5)
 """How much longer a claim holds than the longest wait that the upstream's deadlines allow."""
 
@@ -78,6 +80,7 @@ class Sender:
         self._connections = AsyncExitStack()
         self._session: Session | None = None
         self._in_hand: Delivery | None = None
+        self._uploading: Upload | None = None
         self._lease_until = self._answered_at = shared.now()
         self._answers = 0
 
@@ -91,7 +94,8 @@ class Sender:
         async with self._connections:
             delivery: Delivery | None = first
             while delivery is not None:
-                self._in_hand, self._answered_at = delivery, self._shared.now()
+                self._in_hand, self._uploading = delivery, None
+                self._answered_at = self._shared.now()
                 self._lease_until = self._answered_at + lease_of(self._settings)
                 delivery = await self._send(delivery)
 
@@ -138,7 +142,8 @@ class Sender:
             moved = await asyncio.to_thread(self._shared.store.slice_sent, delivery.id, receipt, delivery.attempts, now)
             if moved is None:
                 return None
-            self._in_hand = delivery = moved
+            self._in_hand, self._uploading = moved, None
+            delivery = moved
         receipt = await self._publish(delivery, self._upload_of(delivery, slices[-1]))
         return replace(receipt, connect=connect + receipt.connect, transfer=transfer + receipt.transfer)
 
@@ -146,6 +151,7 @@ class Sender:
         """Publish a file over the session that there is, or a fresh one where that has ended meanwhile."""
         begin_directly = partial(self._shared.store.begin_directly, delivery.id, upload.remote_name)
         note_direct = partial(asyncio.to_thread, begin_directly, self._shared.now())
+        self._uploading = upload
         async with self._shared.patience.bound():
             while True:
                 session = self._session or await self._log_in()
@@ -192,7 +198,9 @@ class Sender:
 
     def _unanswered(self, delivery: Delivery) -> str | None:
         """What the next attempt is to know of this one; where this one made no request, what it knew itself."""
-        return self._session.unanswered if self._session else delivery.unanswered
+        if self._session is None or self._uploading is None:
+            return delivery.unanswered
+        return self._session.unanswered_of(self._uploading)
 
     async def _record(self, delivery: Delivery, receipt: Receipt, claimed_at: datetime) -> Delivery | None:
         """Record that a list is sent and, in the same transaction, claim the next if this session may go on."""
@@ -207,9 +215,23 @@ class Sender:
             after_route=last_route or "",
             attempt=delivery.attempts,
         )
-        claimed = await asyncio.to_thread(sent, delivery.id, receipt, seconds, self._shared.now())
+        recording = asyncio.ensure_future(asyncio.to_thread(sent, delivery.id, receipt, seconds, self._shared.now()))
+        try:
+            claimed = await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            # It goes on in its thread. What it claims is nobody's then, and would wait for the end of its lease.
+            await self._give_back(await recording)
+            raise
         self._employer.took(claimed)
         return claimed
+
+    async def _give_back(self, claimed: Delivery | None) -> None:
+        """Give a list back of which nothing was begun: it is due at once."""
+        if claimed is not None:
+            self._in_hand, self._uploading = claimed, None
+            await self._defer(
+                claimed, "stopped", "its connection was ended before it was begun", _NOTHING_TO_DO, self._shared.now()
+            )
 
     async def _lay_down(self, delivery: Delivery) -> None:
         """Give a list back that the service's stop has interrupted: the next start goes on with it at once."""

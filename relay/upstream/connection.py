@@ -69,10 +69,11 @@ class Session:
         """Further host keys that the upstream has proved by now, none of which is pinned."""
         return tuple(map(keys.described, self._login.client.unpinned))
 
-    @property
-    def unanswered(self) -> str | None:
-        """What the next attempt is to know of the last one in this session (`Upload.unanswered`)."""
-        return self._publication.unanswered if self._publication else None
+    def unanswered_of(self, upload: Upload) -> str | None:
+        """What the next attempt is to know of this upload (`Upload.unanswered`); what it knew itself if none began."""
+        if self._publication is None or not self._publication.is_of(upload):
+            return upload.unanswered
+        return self._publication.unanswered
 
     async def publish(self, upload: Upload, note_direct: Callable[[], Awaitable[None]] = _nothing) -> Receipt:
         """Send one list; when this returns, the upstream has it under its final name.

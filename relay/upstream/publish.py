@@ -67,6 +67,10 @@ class Publication:
         self.unanswered = upload.unanswered
         """What the next attempt is to know (`Upload.unanswered`)."""
 
+    def is_of(self, upload: Upload) -> bool:
+        """Say whether this is the publication of `upload`."""
+        return self._upload is upload
+
     async def look(self) -> int | None:
         """Return the size of what has the final name already; None if it is free. Nothing is begun by that."""
         return await self._directory.size_of(self._upload.remote_name)

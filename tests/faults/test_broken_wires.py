@@ -43,9 +43,9 @@ async def _attempt(sshd: Sshd, port: int, upload: Upload, publish: str, **change
     try:
         async with connect(settings) as session:
             try:
-                return Outcome(await session.publish(upload), None, session.unanswered)
+                return Outcome(await session.publish(upload), None, session.unanswered_of(upload))
             except UpstreamError:
-                unanswered = session.unanswered
+                unanswered = session.unanswered_of(upload)
                 raise
     except UpstreamError as error:
         return Outcome(None, error.reason, unanswered)

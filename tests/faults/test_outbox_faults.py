@@ -5,15 +5,22 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import Any, cast
 
 import pytest
 from asyncssh import SFTPPermissionDenied
 from asyncssh.constants import FX_FAILURE, FX_PERMISSION_DENIED
 from parts.lists import rows
-from parts.outbox import Bench
+from parts.outbox import PATIENCE, Bench
 from parts.upstream import PASSWORD, Fault, ScriptedUpstream, drop, meanwhile, refuse
 
 from relay.model import Decision, Delivery, DeliveryState
+from relay.outbox.health import Health
+from relay.outbox.lane import Lane
+from relay.outbox.patience import Patience
+from relay.outbox.sender import Sender, Surroundings, lease_of
+from relay.store import Store
 
 SENT, DEFERRED, FAILED, QUEUED = DeliveryState.SENT, DeliveryState.DEFERRED, DeliveryState.FAILED, DeliveryState.QUEUED
 MINUTE = timedelta(minutes=1)
@@ -358,3 +365,46 @@ def test_a_connection_that_breaks_between_two_lists_costs_no_attempt(bench: Benc
     _send_all(bench, upstream, first, second, connections=1)
     assert (bench.now(first).verified, bench.now(second).attempts) == (False, 1)
     assert upstream.sessions == 2
+
+
+class SlowToNote:
+    """A store that takes its time to note that a list is sent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.noting, self.may_note = Event(), Event()
+
+    def __getattr__(self, verb: str) -> Any:  # noqa: ANN401  whatever the store has
+        return getattr(self._store, verb)
+
+    def sent(self, *arguments: Any, **options: Any) -> Delivery | None:
+        """Wait, then note."""
+        self.noting.set()
+        assert self.may_note.wait(PATIENCE)
+        return self._store.sent(*arguments, **options)
+
+
+def test_a_list_claimed_by_a_sender_that_is_cut_off_is_given_back(bench: Bench, tmp_path: Path) -> None:
+    """The next one was claimed with the note that one is sent: nobody has it in hand, so it is due at once."""
+    first, second = bench.plan(rows(1)), bench.plan(rows(2), "Lapsed")
+    store, upstream = SlowToNote(bench.store), ScriptedUpstream(tmp_path / "upstream")
+
+    async def run() -> None:
+        shared = Surroundings(bench.spool, cast("Store", store), Patience(), lambda: 0.0, bench.clock, lambda: None)
+        async with upstream:
+            settings = upstream.settings()
+            claimed = bench.store.claim_due(bench.clock.now, lease_of(settings), ["attentive"])
+            assert claimed is not None
+            sender = Sender(settings, shared, Health(bench.clock.now), Lane(settings, shared))
+            work = asyncio.create_task(sender.run(claimed))
+            await asyncio.to_thread(store.noting.wait, PATIENCE)
+            work.cancel()
+            await asyncio.sleep(0)
+            store.may_note.set()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+
+    asyncio.run(run())
+    assert bench.now(first).state is SENT
+    given_back = bench.now(second)
+    assert (given_back.state, given_back.due_at) == (DEFERRED, bench.clock.now)

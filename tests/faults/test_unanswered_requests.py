@@ -1,14 +1,16 @@
 """What the next attempt makes of a request whose answer was lost: it looks before it writes (rules U4, U8 and U9)."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from asyncssh.constants import FX_PERMISSION_DENIED
 from parts.lists import NAME, RETRY, TEMPORARY, again, an_upload, rows
-from parts.upstream import Fault, ScriptedUpstream, drop, meanwhile, refuse
+from parts.outbox import Bench
+from parts.upstream import Fault, ScriptedUpstream, drop, meanwhile, refuse, stall
 
-from relay.model import Receipt
+from relay.model import DeliveryState, Receipt
 from relay.upstream import Reason, Upload, UpstreamError, connect
 
 LIST = rows(1000)
@@ -39,7 +41,7 @@ class Attempt:
             except UpstreamError as error:
                 return error.reason
             finally:
-                self.unanswered = session.unanswered
+                self.unanswered = session.unanswered_of(upload)
 
 
 def _upstream(tmp_path: Path, *faults: Fault, present: dict[str, bytes] | None = None) -> ScriptedUpstream:
@@ -180,3 +182,21 @@ def test_what_the_attempt_before_left_is_taken_away(tmp_path: Path) -> None:
     assert list(upstream.received()) == [TEMPORARY]
     assert Attempt(upstream, again(upload)).said == ("rename", True)
     assert upstream.received() == {NAME: LIST}
+
+
+def test_what_is_known_of_a_request_outlives_an_attempt_that_made_none(tmp_path: Path) -> None:
+    """The service stops between its login and the list: the next start is told what this one was (rule U8)."""
+    upstream = _upstream(tmp_path, drop("rename"), stall("list", skip=1))
+
+    async def run(bench: Bench) -> None:
+        planned = bench.plan(LIST)
+        async with upstream, bench.outbox(upstream.settings(stall_timeout="3s")):
+            await bench.until_all(DeliveryState.DEFERRED, planned)
+            told = bench.now(planned).unanswered
+            assert told is not None
+            bench.clock.advance(timedelta(hours=2))  # Each hour the directory is looked through first.
+            await bench.until(lambda: len(upstream.asked_for("list")) == 2, "it is logged in again")
+        assert (bench.now(planned).reason, bench.now(planned).unanswered) == ("stopped", told)
+
+    with Bench(tmp_path / "state") as bench:
+        asyncio.run(run(bench))
