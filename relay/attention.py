@@ -38,6 +38,7 @@ ATTENTION: Final[dict[Event, Attention]] = {
     Event.LANDING_UPLOAD_REFUSED: Attention("ticket"),
     Event.LANDING_SESSION_FAILED: Attention("ticket"),
     Event.LANDING_WATCH_REFUSED: Attention("look"),
+    Event.LANDING_PATH_BLOCKED: Attention("ticket"),
     Event.ARRIVAL_UNROUTED: Attention("ticket"),
     Event.EXPORT_ACCEPTED: Attention("ticket", "more than two in a hundred of a route's rows are rejected in a day"),
     Event.EXPORT_QUARANTINED: Attention("ticket"),

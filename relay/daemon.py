@@ -28,6 +28,7 @@ from relay.disk import disk_trouble
 from relay.expiry import ExpiryWatch
 from relay.inherited import inherited_sockets
 from relay.intake.clear import clear_view
+from relay.intake.obstacles import Obstacles
 from relay.intake.stage import Intake
 from relay.landing import LandingServer
 from relay.log import Event, configure, emit
@@ -210,6 +211,7 @@ class Daemon:
         self._expiry = ExpiryWatch(config, now=_now)
         self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now, pulse=pulse)
         self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set, inherited=inherited)
+        self._unremovable = Obstacles(spool, now=_now)
 
     async def run(self, signals: Signals) -> None:
         """Start every stage, say that the service is ready, and end the stages in order when told to stop."""
@@ -295,7 +297,14 @@ class Daemon:
 
     def _clear_away(self) -> None:
         self._spool.sweep_incoming(_now())
-        clear_view(self._config.accounts, self._spool, self._store, _now(), unrouted_kept=self._config.retention.files)
+        clear_view(
+            self._config.accounts,
+            self._spool,
+            self._store,
+            _now(),
+            unrouted_kept=self._config.retention.files,
+            obstacles=self._unremovable,
+        )
         self._write_report()
         if removed := sweep(self._config.retention, self._spool, self._store, _now()):
             emit(

@@ -51,6 +51,7 @@ class Event(StrEnum):
     LANDING_UPLOAD_REFUSED = "landing.upload_refused"
     LANDING_SESSION_FAILED = "landing.session_failed"
     LANDING_WATCH_REFUSED = "landing.watch_refused"
+    LANDING_PATH_BLOCKED = "landing.path_blocked"
     ARRIVAL_LANDED = "arrival.landed"
     ARRIVAL_CLAIMED = "arrival.claimed"
     ARRIVAL_WITHDRAWN = "arrival.withdrawn"
@@ -250,6 +251,11 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.LANDING_WATCH_REFUSED: _entry(
         "warning", "the kernel gives no hints of changes in the landing zone; the scan finds them, later", "reason hint"
+    ),
+    Event.LANDING_PATH_BLOCKED: _entry(
+        "error",
+        "a file or directory in the landing zone cannot be read or removed; all others go on",
+        "account path reason hint",
     ),
     Event.ARRIVAL_LANDED: _entry("info", "a complete file was noted", _ARRIVAL + " bytes", optional="session"),
     Event.ARRIVAL_CLAIMED: _entry("info", "a file became part of an export", _ARRIVAL + " export route"),

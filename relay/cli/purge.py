@@ -36,8 +36,12 @@ def purge(config: Path, *, dry_run: bool) -> None:
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
     from relay.intake.clear import clear_view
+    from relay.intake.obstacles import Obstacle, Obstacles
     from relay.retention import foresee, sweep
     from relay.spool import Spool
+
+    def complain(it: Obstacle) -> None:
+        click.echo(f"{it.path} of account {it.account} cannot be removed: {it.reason}; {it.hint}", err=True)
 
     loaded, now = load(config, with_files=False), datetime.now(UTC)
     spool = Spool(loaded.state_dir)
@@ -51,7 +55,8 @@ def purge(config: Path, *, dry_run: bool) -> None:
     with changed_state(loaded) as store:
         landed = _landed(loaded, accounts, spool, store, now)
         spool.sweep_incoming(now)
-        clear_view(accounts, spool, store, now, unrouted_kept=loaded.retention.files)
+        obstacles = Obstacles(spool, now=lambda: now, say=complain)
+        clear_view(accounts, spool, store, now, unrouted_kept=loaded.retention.files, obstacles=obstacles)
         _print(sweep(loaded.retention, spool, store, now), landed, "", spool.export_root)
 
 

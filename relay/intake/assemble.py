@@ -17,9 +17,10 @@ from relay.config import Config, RouteSettings
 from relay.intake.gather import Gatherer, Ground
 from relay.intake.markers import Group, Role, role_of
 from relay.intake.marking import Marking, Strays
-from relay.lifecycle import IllegalTransitionError
+from relay.intake.obstacles import Obstacles
+from relay.lifecycle import FIRST_RETRY, IllegalTransitionError
 from relay.model import Arrival, ArrivalState, Export, Landing, NewExport
-from relay.spool import LandedFile, Spool, VanishedError, hash_file
+from relay.spool import LandedFile, Spool, UnreadableError, VanishedError, hash_taken
 from relay.store import Store
 
 _QUIET_WITHOUT_ROUTE: Final = timedelta(seconds=60)
@@ -52,6 +53,7 @@ class Assembler:
         self._store = store
         self._now = now
         self._received = received
+        self._obstacles = Obstacles(spool, now=now)
         self.reload(config)
 
     def reload(self, config: Config) -> None:
@@ -65,7 +67,7 @@ class Assembler:
         config, route_for = self._settings
         received: list[str] = []
         for account in config.accounts:
-            scan = _AccountScan(account, config, route_for, self._spool, self._store, self._now, due)
+            scan = _AccountScan(account, config, route_for, self._spool, self._store, self._obstacles, self._now, due)
             for export_id in scan.run():
                 received.append(export_id)
                 self._received()
@@ -82,6 +84,7 @@ class _AccountScan:
         route_for: _RouteFor,
         spool: Spool,
         store: Store,
+        obstacles: Obstacles,
         now: Callable[[], datetime],
         due: list[datetime],
     ) -> None:
@@ -90,13 +93,18 @@ class _AccountScan:
         self._route_for = route_for
         self._spool = spool
         self._store = store
+        self._obstacles = obstacles
         self._now = now
         self._due = due
         # Arrivals first, files second: a file that lands in between is merely seen without its arrival, and is
         # then young enough to be left alone until the next scan.
         self._known = store.known(account)
-        self._files = list(spool.landed_files(account))
+        self._look = spool.look(account)
+        self._files = self._look.files
         self._busy_at = spool.last_write(account)
+        obstacles.found(account, self._look)
+        self._resting = obstacles.resting(account, self._files)
+        self._due += self._resting.values()
 
     def run(self) -> Iterator[str]:
         """Settle every difference, and yield the exports that were received."""
@@ -112,19 +120,27 @@ class _AccountScan:
             if route is not None and route.source.gathers:
                 group = _group(route, arrival.path)
                 grounds.setdefault(group, Ground(group)).parts.append(arrival)
-            elif (route is not None or not _is_of(arrival, waiting.values())) and (
-                taken := self._claim(arrival, route)
+            elif (
+                arrival.path not in self._resting
+                and (route is not None or not _is_of(arrival, waiting.values()))
+                and (taken := self._claim(arrival, route))
             ):
                 yield taken
         yield from self._gather(grounds, waiting, [it for it in landed if role_of(it.path) is not Role.PART], earlier)
 
     def _withdraw_missing(self) -> list[Arrival]:
-        """Withdraw what its client removed, replaced or renamed before it was claimed (rule L6), and return it."""
+        """Withdraw what its client removed, replaced or renamed before it was claimed (rule L6), and return it.
+
+        What merely was not seen is not missing (rule L10).
+        """
         lying = {(file.fingerprint, file.path) for file in self._files}
+        present = {file.fingerprint for file in self._files}
         missing = [
             arrival
             for fingerprint, arrival in self._known.items()
-            if arrival.state is ArrivalState.LANDED and (fingerprint, arrival.path) not in lying
+            if arrival.state is ArrivalState.LANDED
+            and (fingerprint, arrival.path) not in lying
+            and (fingerprint in present or not self._look.hides(arrival.path))
         ]
         for arrival in missing:
             self._store.withdraw(arrival.id, self._now())
@@ -166,17 +182,23 @@ class _AccountScan:
 
     def _receive(self, arrival: Arrival, route: RouteSettings) -> str | None:
         export_id = naming.export_id(route.name, arrival.landed_at, token_hex(3))
+        directory = self._spool.export(route.name, export_id)
         try:
-            source = self._spool.take(arrival, self._spool.export(route.name, export_id), naming.source_name(1))
+            source = self._spool.take(arrival, directory, naming.source_name(1))
+            source_sha256 = hash_taken(arrival.path, source)
         except VanishedError:
             return None  # Replaced since the files were listed: the next scan withdraws it.
+        except UnreadableError as trouble:
+            self._spool.abandon(directory)
+            self._leave_alone(trouble)
+            return None
         export = NewExport(
             id=export_id,
             route=route.name,
             account=arrival.account,
             path=arrival.path,
             source_bytes=source.stat().st_size,
-            source_sha256=hash_file(source),
+            source_sha256=source_sha256,
         )
         self._store.receive(export, [arrival.id], self._now())
         return export_id
@@ -192,20 +214,42 @@ class _AccountScan:
         marking = Marking(grounds.values(), markers)
         gatherer = Gatherer(self._spool, self._store, self._config, now=self._now)
         for group, ground in grounds.items():
-            outcome = gatherer.look(
-                ground, waiting.get(group), earlier=earlier, busy_at=self._busy_at, markers=marking.claimed_with(group)
-            )
+            if self._may_lack(ground):
+                continue
+            try:
+                outcome = gatherer.look(
+                    ground,
+                    waiting.get(group),
+                    earlier=earlier,
+                    busy_at=self._busy_at,
+                    markers=marking.claimed_with(group),
+                )
+            except UnreadableError as trouble:
+                self._leave_alone(trouble)
+                continue
             if isinstance(outcome, datetime):
                 self._due.append(outcome)
             elif outcome is not None:
                 marking.taken(group)
                 yield outcome
         for group in waiting.keys() - grounds.keys():
-            if group.route in self._config.routes:
+            if group.route in self._config.routes and not self._look.hides(group.path):
                 with suppress(IllegalTransitionError):  # A person discarded it at this moment.
                     self._store.withdraw_export(waiting[group].id, self._now())
-        strays = Strays(self._config, self._store, self._known.values(), now=self._now)
-        self._due += [due for marker in marking.strays() if (due := strays.see_to(marker)) is not None]
+        if not self._look.unseen:  # What they mark may be there.
+            strays = Strays(self._config, self._store, self._known.values(), now=self._now)
+            self._due += [due for marker in marking.strays() if (due := strays.see_to(marker)) is not None]
+
+    def _may_lack(self, ground: Ground) -> bool:
+        """Say whether an export may have more than was found of it, or has what cannot be taken for now (rule L10)."""
+        lying = (*ground.parts, *ground.beside)
+        return self._look.hides(ground.group.path) or any(it.path in self._resting for it in lying)
+
+    def _leave_alone(self, trouble: UnreadableError) -> None:
+        file = next((it for it in self._files if it.path == trouble.path), None)
+        if file is not None:
+            self._obstacles.leave_alone(self._account, file, trouble.error)
+            self._due.append(self._now() + FIRST_RETRY)
 
     def _settle(self, arrival: Arrival, route: RouteSettings | None) -> timedelta:
         if route is not None and route.source.complete == "quiet":

@@ -1,30 +1,36 @@
 """Out of the clients' view: what was claimed, or holds nothing, has been seen for long enough (rule R3)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from relay.model import Arrival, ArrivalState
-from relay.spool import LandedFile, Spool
+from relay.intake.obstacles import Obstacles
+from relay.model import Arrival, ArrivalState, Fingerprint
+from relay.spool import LandedFile, Look, Spool, UnreadableError
 from relay.store import Store
 
 KEPT_IN_VIEW: Final = timedelta(days=1)
 
 
-def clear_view(accounts: Iterable[str], spool: Spool, store: Store, now: datetime, *, unrouted_kept: timedelta) -> None:
+def clear_view(
+    accounts: Iterable[str],
+    spool: Spool,
+    store: Store,
+    now: datetime,
+    *,
+    unrouted_kept: timedelta,
+    obstacles: Obstacles,
+) -> None:
     """Remove claimed files, and end markers of nothing, a day after they landed, and forget which ones are gone.
 
-    Files that no route wants go after `unrouted_kept`.
+    Files that no route wants go after `unrouted_kept`; what cannot be removed is left to `obstacles`.
 
     A file is known by its fingerprint for as long as it lies there under whatever name; were it forgotten before, it
-    would be taken for a new one. So only what a look after the removal does not find is forgotten.
+    would be taken for a new one. So only what was removed here, or what two complete looks do not find, is forgotten.
     """
     for account in accounts:
         old = _seen_for_long_enough(account, store, now, unrouted_kept)
-        for file in _done_with(account, spool, old):
-            spool.remove_landed(account, file)
-        remaining = {file.fingerprint for file in spool.landed_files(account)}
-        if gone := [arrival.id for arrival in old if arrival.fingerprint not in remaining]:
+        if gone := _gone(account, old, spool, obstacles):
             store.cleared(gone, now)
 
 
@@ -32,7 +38,7 @@ def leaving_view(
     account: str, spool: Spool, store: Store, now: datetime, *, unrouted_kept: timedelta
 ) -> list[LandedFile]:
     """Return the files that `clear_view` would remove now."""
-    return _done_with(account, spool, _seen_for_long_enough(account, store, now, unrouted_kept))
+    return _done_with(spool.look(account), _seen_for_long_enough(account, store, now, unrouted_kept))
 
 
 def _seen_for_long_enough(account: str, store: Store, now: datetime, unrouted_kept: timedelta) -> list[Arrival]:
@@ -46,7 +52,33 @@ def _seen_for_long_enough(account: str, store: Store, now: datetime, unrouted_ke
     return [it for it in in_view if it.state in kept and now - it.landed_at >= kept[it.state]]
 
 
-def _done_with(account: str, spool: Spool, old: Iterable[Arrival]) -> list[LandedFile]:
+def _done_with(look: Look, old: Iterable[Arrival]) -> list[LandedFile]:
     """Return the files that are still there; what its client took away or replaced is no business of ours."""
     done_with = {it.fingerprint for it in old if it.state is not ArrivalState.WITHDRAWN}
-    return [file for file in spool.landed_files(account) if file.fingerprint in done_with]
+    return [file for file in look.files if file.fingerprint in done_with]
+
+
+def _gone(account: str, old: Sequence[Arrival], spool: Spool, obstacles: Obstacles) -> list[int]:
+    """Remove what these arrivals left in view, and return those of which nothing is left."""
+    before = spool.look(account)
+    resting = obstacles.resting(account, before.files)
+    to_go = [file for file in _done_with(before, old) if file.path not in resting]
+    removed = _removed(account, to_go, spool, obstacles)
+    after = spool.look(account)
+    left = {file.fingerprint for file in after.files}
+    if before.unseen or after.unseen:
+        return [it.id for it in old if it.fingerprint in removed - left]
+    # A file that its client renames while a look goes on can escape that one.
+    left |= {file.fingerprint for file in before.files} - removed
+    return [it.id for it in old if it.fingerprint not in left]
+
+
+def _removed(account: str, files: Collection[LandedFile], spool: Spool, obstacles: Obstacles) -> frozenset[Fingerprint]:
+    removed = set()
+    for file in files:
+        try:
+            if spool.remove_landed(account, file):
+                removed.add(file.fingerprint)
+        except UnreadableError as trouble:
+            obstacles.leave_alone(account, file, trouble.error)
+    return frozenset(removed)

@@ -20,7 +20,7 @@ from relay.intake.markers import LONGEST_LIST, Group, Mark, is_spark_success, li
 from relay.lifecycle import IllegalTransitionError
 from relay.model import Arrival, Export, NewExport
 from relay.settings import format_duration
-from relay.spool import Spool, VanishedError, hash_file
+from relay.spool import Spool, UnreadableError, VanishedError, hash_taken
 from relay.store import Store
 
 _FILES_NAMED: Final = 3
@@ -65,6 +65,9 @@ class Gatherer:
 
         Returns:
             Its id if it was taken, else when to look at it again; None where it changed meanwhile.
+
+        Raises:
+            UnreadableError: one of its files cannot be read, and so nothing was taken.
         """
         route = self._config.routes[ground.group.route]
         if export is None:
@@ -126,15 +129,19 @@ class Gatherer:
         directory = self._spool.export(export.route, export.id)
         try:
             taken = self._spool.take_parts(parts, directory)
+            source_sha256 = _hash_of_all(parts, taken)
         except VanishedError:
             return None  # Replaced since the files were listed: the next scan sees what is there instead.
+        except UnreadableError:
+            self._spool.abandon(directory)
+            raise
         try:
             self._store.complete(
                 export.id,
                 parts,
                 markers,
                 source_bytes=sum(path.stat().st_size for path in taken),
-                source_sha256=_hash_of_all(taken),
+                source_sha256=source_sha256,
                 now=self._now(),
                 lacks=lacks,
             )
@@ -145,9 +152,9 @@ class Gatherer:
         return export.id
 
 
-def _hash_of_all(files: Sequence[Path]) -> str:
+def _hash_of_all(parts: Sequence[Arrival], files: Sequence[Path]) -> str:
     """Return the hash of one file, or that of the hashes of several, a line each."""
-    hashes = [hash_file(path) for path in files]
+    hashes = [hash_taken(part.path, file) for part, file in zip(parts, files, strict=True)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(f"{it}\n" for it in hashes).encode()).hexdigest()
 
 

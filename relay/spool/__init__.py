@@ -24,9 +24,32 @@ from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name, source_name
 from relay.spool.cutting import cut
 from relay.spool.disk import hash_file, is_locked, keep_lock, make_directory, mounts_below, open_lock, remove, sync
-from relay.spool.landed import LandedFile, VanishedError, copy, files_below, link, read, take_out_of_view
+from relay.spool.landed import (
+    LandedFile,
+    Look,
+    UnreadableError,
+    Unseen,
+    VanishedError,
+    concerning,
+    copy,
+    hash_taken,
+    link,
+    look_below,
+    read,
+    take_out_of_view,
+)
 
-__all__ = ["LandedFile", "Spool", "VanishedError", "cut", "hash_file"]
+__all__ = [
+    "LandedFile",
+    "Look",
+    "Spool",
+    "UnreadableError",
+    "Unseen",
+    "VanishedError",
+    "cut",
+    "hash_file",
+    "hash_taken",
+]
 
 ABORTED_UPLOADS_KEPT: Final = timedelta(hours=24)
 """How long an upload that ended without being complete is kept (rule R3)."""
@@ -181,9 +204,9 @@ class Spool:
             ) from None
         sync(draft.parent)
 
-    def landed_files(self, account: str) -> Iterator[LandedFile]:
-        """Go through an account's landing zone: regular files only, and no link is followed."""
-        return files_below(self.landing(account))
+    def look(self, account: str) -> Look:
+        """Look through an account's landing zone: regular files only, and no link is followed."""
+        return look_below(self.landing(account))
 
     def take(self, arrival: Arrival, export_dir: Path, name: str) -> Path:
         """Put a landed file durably into an export's `source/` and return where it is then.
@@ -198,6 +221,7 @@ class Spool:
 
         Raises:
             VanishedError: it is no longer the file that was noted; nothing was taken.
+            UnreadableError: it cannot be read or linked; nothing was taken.
         """
         source = export_dir / "source"
         directories = (source, export_dir, export_dir.parent)
@@ -206,12 +230,13 @@ class Spool:
         taken = source / name
         try:
             self._put(arrival, taken)
-        except VanishedError:
+        except (VanishedError, UnreadableError):
+            taken.unlink(missing_ok=True)
             for directory in directories:
                 with suppress(OSError):  # It has other parts.
                     directory.rmdir()
             raise
-        for it in (taken, *directories, self._exports):
+        for it in (*directories, self._exports):
             sync(it)
         return taken
 
@@ -222,6 +247,7 @@ class Spool:
 
         Raises:
             VanishedError: one of them is no longer the file that was noted; nothing was taken.
+            UnreadableError: one of them cannot be read or linked; nothing was taken.
         """
         source = export_dir / "source"
         remove(source)
@@ -232,10 +258,10 @@ class Spool:
         try:
             for arrival, to in zip(arrivals, taken, strict=True):
                 self._put(arrival, to)
-        except VanishedError:
+        except (VanishedError, UnreadableError):
             remove(source)
             raise
-        for it in (*taken, *reversed(directories), self._exports):
+        for it in (*reversed(directories), self._exports):
             sync(it)
         return taken
 
@@ -244,18 +270,24 @@ class Spool:
 
         Raises:
             VanishedError: it is no longer the file that was noted.
+            UnreadableError: it cannot be read.
         """
         return read(self.landing(arrival.account), arrival.path, arrival.fingerprint, at_most)
 
     def last_write(self, account: str) -> datetime | None:
         """Return when an upload of this account that is not complete last got bytes; None if there is none."""
+        written: list[datetime] = []
         with suppress(FileNotFoundError), os.scandir(self.incoming(account)) as uploads:
-            return max((datetime.fromtimestamp(it.stat().st_mtime, UTC) for it in uploads), default=None)
-        return None
+            for upload in uploads:
+                with suppress(FileNotFoundError):  # This one is complete by now, or given up; others may not be.
+                    written.append(datetime.fromtimestamp(upload.stat().st_mtime, UTC))
+        return max(written, default=None)
 
     def _put(self, arrival: Arrival, to: Path) -> None:
         put = link if arrival.confirmed else copy
         put(self.landing(arrival.account), arrival.path, arrival.fingerprint, to)
+        with concerning(arrival.path):  # What may not even be opened is found here.
+            sync(to)
 
     def adopt(self, work: Path) -> None:
         """Move what a rewrite made in `work` into its export's directory, in place of what an earlier one left."""
@@ -305,14 +337,20 @@ class Spool:
 
     def aborted_uploads(self, now: datetime) -> list[LandedFile]:
         """Return the uploads that ended without being complete more than a day ago (rule R3)."""
-        return [it for it in files_below(self._incoming) if it.changed_at <= now - ABORTED_UPLOADS_KEPT]
+        return [it for it in look_below(self._incoming).files if it.changed_at <= now - ABORTED_UPLOADS_KEPT]
 
     def sweep_incoming(self, now: datetime) -> None:
         """Remove uploads that ended without being complete more than a day ago (rule R3)."""
         for upload in self.aborted_uploads(now):
             (self._incoming / upload.path.lstrip("/")).unlink(missing_ok=True)
 
-    def remove_landed(self, account: str, file: LandedFile) -> None:
-        """Remove a landed file from its client's view, unless another one has its name by now."""
-        with suppress(VanishedError):
-            take_out_of_view(self.landing(account), file, self.incoming(account) / f"removed-{token_hex(8)}")
+    def remove_landed(self, account: str, file: LandedFile) -> bool:
+        """Remove a landed file from its client's view, unless another one has its name by now; say whether it was.
+
+        Raises:
+            UnreadableError: it cannot be removed.
+        """
+        try:
+            return take_out_of_view(self.landing(account), file, self.incoming(account) / f"removed-{token_hex(8)}")
+        except VanishedError:
+            return False

@@ -49,6 +49,12 @@ NEVER_PLAYED: Final[dict[Event, dict[str, Any]]] = {
         "detail": "d",
         "hint": "h",
     },
+    Event.LANDING_PATH_BLOCKED: {
+        "account": "amperity",
+        "path": "/uploads/list.csv",
+        "reason": "Permission denied",
+        "hint": "h",
+    },
     Event.LANDING_WATCH_REFUSED: {"reason": "ENOSPC", "hint": "h"},
     Event.RELAY_STALLED: {"detail": "d", "hint": "h"},
     Event.LANDING_LISTEN_IGNORED: {"listen": ["127.0.0.1:22"], "detail": "d", "hint": "h"},

@@ -28,6 +28,7 @@ OUT_OF_REACH: Final[dict[Event, str]] = {
     Event.RELAY_STALLED: "a loop would have to stand still for minutes; the line changes nothing",
     Event.LANDING_LISTEN_IGNORED: "it tells of a setting that a reload leaves alone, and changes nothing",
     Event.LANDING_WATCH_REFUSED: "it tells at the start of what the kernel refused; tests/faults/test_disk_faults.py",
+    Event.LANDING_PATH_BLOCKED: "it tells of what root put there, and changes nothing; tests/unit/test_obstacles.py",
     Event.KEY_EXPIRING: "it tells of a date in a key's file, and changes nothing",
     Event.KEY_EXPIRED: "as above",
     Event.LIBRARY_WARNED: "only a library can say it; it is a line and nothing else",

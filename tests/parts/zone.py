@@ -10,6 +10,8 @@ from typing import Any, Self
 from relay.config import Config
 from relay.config.sections import AccountSettings, LandingSettings, RouteSettings, UpstreamSettings
 from relay.intake.assemble import Assembler, Scan
+from relay.intake.clear import clear_view
+from relay.intake.obstacles import Obstacles
 from relay.model import Arrival, ArrivalState, Decision, Export, ExportState, Fingerprint, Landing
 from relay.spool import Spool
 from relay.store import Store
@@ -38,6 +40,7 @@ class Zone:
             self.spool.database.write_bytes(_empty_database())
         self.store = Store.open(self.spool.database)
         self.looks_until_kill: int | None = None
+        self.unremovable = Obstacles(self.spool, now=lambda: self.now)
         self.assembler = self._assembler()
 
     def __enter__(self) -> Self:
@@ -100,6 +103,11 @@ class Zone:
         """Look through the zone once, `after` so many seconds."""
         self.wait(after)
         return self.assembler.scan()
+
+    def clear(self) -> None:
+        """Take out of the client's view what has been there for long enough."""
+        kept = timedelta(days=7)
+        clear_view([ACCOUNT], self.spool, self.store, self.now, unrouted_kept=kept, obstacles=self.unremovable)
 
     def exports(self, state: ExportState | None = None) -> list[Export]:
         """The exports, oldest first."""

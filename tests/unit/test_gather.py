@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parts.zone import ACCOUNT, PERSON, Zone
 
-from relay.intake.clear import clear_view
 from relay.model import ArrivalState, ExportState
 
 QUIET, WAIT = 60, 7200
@@ -431,8 +429,8 @@ def test_markers_leave_the_view_with_their_files(done: Zone) -> None:
     done.wait(86400)
     done.put_all("/uploads/Y/0000001.csv")
     done.scan(after=3)
-    clear_view([ACCOUNT], done.spool, done.store, done.now, unrouted_kept=timedelta(days=7))
-    assert [it.path for it in done.spool.landed_files(ACCOUNT)] == ["/uploads/Y/0000001.csv"]
+    done.clear()
+    assert [it.path for it in done.spool.look(ACCOUNT).files] == ["/uploads/Y/0000001.csv"]
     assert [it.path for it in done.store.arrivals(in_view=True)] == ["/uploads/Y/0000001.csv"]
 
 

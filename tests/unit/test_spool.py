@@ -49,7 +49,7 @@ def put(spool: Spool, path: str = "/uploads/list.csv", content: bytes = CONTENT)
 
 def seen(spool: Spool, path: str = "/uploads/list.csv") -> LandedFile:
     """What a scan finds under this path."""
-    return next(file for file in spool.landed_files("amperity") if file.path == path)
+    return next(file for file in spool.look("amperity").files if file.path == path)
 
 
 def noted(file: LandedFile, *, confirmed: bool = True) -> Arrival:
@@ -198,7 +198,7 @@ def test_the_lock_tells_that_the_one_before_was_cut_off(spool: Spool) -> None:
 def test_a_scan_finds_files_as_the_client_names_them(spool: Spool) -> None:
     """At any depth, with size and identity."""
     file = put(spool, "/uploads/2026/list.csv")
-    found = list(spool.landed_files("amperity"))
+    found = list(spool.look("amperity").files)
     assert [(it.path, it.size) for it in found] == [("/uploads/2026/list.csv", len(CONTENT))]
     status = file.stat()
     assert (found[0].fingerprint.inode, found[0].fingerprint.modified_ns) == (status.st_ino, status.st_mtime_ns)
@@ -214,7 +214,7 @@ def test_a_scan_sees_regular_files_only(spool: Spool, tmp_path: Path) -> None:
     (uploads / "directory").symlink_to(outside)
     (uploads / "folder.csv").mkdir()
     os.mkfifo(uploads / "pipe.csv")
-    assert list(spool.landed_files("amperity")) == []
+    assert spool.look("amperity").files == ()
 
 
 def test_a_file_with_an_old_date_is_as_young_as_its_name(spool: Spool) -> None:
@@ -321,7 +321,7 @@ def test_a_name_of_any_bytes_is_taken(spool: Spool) -> None:
     directory = os.fsencode(spool.landing("amperity") / "uploads")
     with open(os.path.join(directory, b"\xff.csv"), "wb") as file:  # noqa: PTH118, PTH123  pathlib knows text only
         file.write(CONTENT)
-    found = next(spool.landed_files("amperity"))
+    found = spool.look("amperity").files[0]
     taken = spool.take(noted(found), spool.export("route", "route-x"), "0001")
     assert taken.read_bytes() == CONTENT
 
@@ -423,7 +423,7 @@ def test_a_landed_file_is_taken_out_of_its_clients_view(spool: Spool) -> None:
     file = seen(spool)
     taken = spool.take(noted(file), spool.export("route", "route-x"), "0001")
     spool.remove_landed("amperity", file)
-    assert list(spool.landed_files("amperity")) == []
+    assert spool.look("amperity").files == ()
     assert taken.read_bytes() == CONTENT
     assert below(spool.incoming("amperity")) == set()
 
