@@ -298,7 +298,6 @@ class Daemon:
     def _clear_away(self) -> None:
         self._spool.sweep_incoming(_now())
         clear_view(
-            self._config.accounts,
             self._spool,
             self._store,
             _now(),

@@ -45,24 +45,20 @@ def purge(config: Path, *, dry_run: bool) -> None:
 
     loaded, now = load(config, with_files=False), datetime.now(UTC)
     spool = Spool(loaded.state_dir)
-    # An account that is new in the configuration has no landing zone before the service knows it.
-    accounts = [account for account in loaded.accounts if spool.landing(account).is_dir()]
     if dry_run:
         with read_state(loaded) as store:
-            landed = _landed(loaded, accounts, spool, store, now)
+            landed = _landed(loaded, spool, store, now)
             _print(foresee(loaded.retention, spool, store, now), landed, "would be ", spool.export_root)
         return
     with changed_state(loaded) as store:
-        landed = _landed(loaded, accounts, spool, store, now)
+        landed = _landed(loaded, spool, store, now)
         spool.sweep_incoming(now)
         obstacles = Obstacles(spool, now=lambda: now, say=complain)
-        clear_view(accounts, spool, store, now, unrouted_kept=loaded.retention.files, obstacles=obstacles)
+        clear_view(spool, store, now, unrouted_kept=loaded.retention.files, obstacles=obstacles)
         _print(sweep(loaded.retention, spool, store, now), landed, "", spool.export_root)
 
 
-def _landed(
-    loaded: "Config", accounts: "Sequence[str]", spool: "Spool", store: "Store", now: datetime
-) -> "list[tuple[str, int]]":
+def _landed(loaded: "Config", spool: "Spool", store: "Store", now: datetime) -> "list[tuple[str, int]]":
     """Return what goes of what clients sent: uploads that ended half-way, and files that leave their clients' view."""
     from relay.intake.clear import leaving_view
 
@@ -70,7 +66,7 @@ def _landed(
     kept = loaded.retention.files
     return aborted + [
         (f"landing/{account}{it.path}", it.size)
-        for account in accounts
+        for account in spool.accounts()
         for it in leaving_view(account, spool, store, now, unrouted_kept=kept)
     ]
 

@@ -66,7 +66,8 @@ class Assembler:
         due: list[datetime] = []
         config, route_for = self._settings
         received: list[str] = []
-        for account in config.accounts:
+        # What lies in the zone of an account that the configuration has lost is nobody's: that must be said, too.
+        for account in dict.fromkeys((*config.accounts, *self._spool.accounts())):
             scan = _AccountScan(account, config, route_for, self._spool, self._store, self._obstacles, self._now, due)
             for export_id in scan.run():
                 received.append(export_id)
@@ -142,9 +143,14 @@ class _AccountScan:
             and (fingerprint, arrival.path) not in lying
             and (fingerprint in present or not self._look.hides(arrival.path))
         ]
-        for arrival in missing:
+        return [arrival for arrival in missing if self._has_withdrawn(arrival)]
+
+    def _has_withdrawn(self, arrival: Arrival) -> bool:
+        try:
             self._store.withdraw(arrival.id, self._now())
-        return missing
+        except IllegalTransitionError:
+            return False  # A person discarded its export at this moment, which claimed it.
+        return True
 
     def _landed(self) -> Iterator[Arrival]:
         """Yield the arrivals that wait to be claimed, noting those first that nobody told of."""
@@ -176,6 +182,8 @@ class _AccountScan:
             return None
         if route is None:
             hint = f"add a route for account {arrival.account} that matches the path, then have the file sent again"
+            if arrival.account not in self._config.accounts:
+                hint = f"account {arrival.account} is not in the configuration any more; put it back with a route"
             self._store.unroute(arrival.id, hint, self._now())
             return None
         return self._receive(arrival, route)

@@ -13,7 +13,6 @@ KEPT_IN_VIEW: Final = timedelta(days=1)
 
 
 def clear_view(
-    accounts: Iterable[str],
     spool: Spool,
     store: Store,
     now: datetime,
@@ -23,12 +22,13 @@ def clear_view(
 ) -> None:
     """Remove claimed files, and end markers of nothing, a day after they landed, and forget which ones are gone.
 
-    Files that no route wants go after `unrouted_kept`; what cannot be removed is left to `obstacles`.
+    So it is in every landing zone, also that of an account which the configuration has lost. Files that no route wants
+    go after `unrouted_kept`; what cannot be removed is left to `obstacles`.
 
     A file is known by its fingerprint for as long as it lies there under whatever name; were it forgotten before, it
     would be taken for a new one. So only what was removed here, or what two complete looks do not find, is forgotten.
     """
-    for account in accounts:
+    for account in spool.accounts():
         old = _seen_for_long_enough(account, store, now, unrouted_kept)
         if gone := _gone(account, old, spool, obstacles):
             store.cleared(gone, now)

@@ -320,9 +320,18 @@ class Spool:
             else:
                 remove(export_dir)
 
+    def accounts(self) -> list[str]:
+        """Return every account that has a landing zone, also those that the configuration has lost."""
+        return sorted(it.name for it in self.landing_zone.glob("*") if it.is_dir() and not it.is_symlink())
+
     def export_directories(self) -> Iterator[Path]:
         """Go through the directories of all exports that have one; each is called as its export."""
         yield from sorted(it for it in self._exports.glob("*/*") if it.is_dir() and not it.is_symlink())
+
+    def export_files(self, directory: Path) -> list[tuple[Path, int]]:
+        """Return the regular files of an export with their sizes, but for what somebody removes meanwhile."""
+        look = look_below(directory) if directory.is_dir() else Look((), ())
+        return [(directory / file.path.lstrip("/"), file.size) for file in look.files]
 
     def remove_file(self, file: Path) -> None:
         """Remove a file of an export, and the directories that are empty without it."""

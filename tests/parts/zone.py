@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from relay.config import Config
 from relay.config.sections import AccountSettings, LandingSettings, RouteSettings, UpstreamSettings
@@ -15,6 +15,9 @@ from relay.intake.obstacles import Obstacles
 from relay.model import Arrival, ArrivalState, Decision, Export, ExportState, Fingerprint, Landing
 from relay.spool import Spool
 from relay.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ACCOUNT = "amperity"
 PERSON = Decision("mel", "looked at it")
@@ -40,6 +43,7 @@ class Zone:
             self.spool.database.write_bytes(_empty_database())
         self.store = Store.open(self.spool.database)
         self.looks_until_kill: int | None = None
+        self.meanwhile: Callable[[], object] | None = None
         self.unremovable = Obstacles(self.spool, now=lambda: self.now)
         self.assembler = self._assembler()
 
@@ -107,7 +111,7 @@ class Zone:
     def clear(self) -> None:
         """Take out of the client's view what has been there for long enough."""
         kept = timedelta(days=7)
-        clear_view([ACCOUNT], self.spool, self.store, self.now, unrouted_kept=kept, obstacles=self.unremovable)
+        clear_view(self.spool, self.store, self.now, unrouted_kept=kept, obstacles=self.unremovable)
 
     def exports(self, state: ExportState | None = None) -> list[Export]:
         """The exports, oldest first."""
@@ -135,11 +139,14 @@ class Zone:
         return Assembler(self.config, self.spool, self.store, now=self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> datetime:
-        """Tell intake the time, which it wants before everything that it does, or have it killed there."""
+        """Tell intake the time, which it wants before everything that it does; kill it there, or do `meanwhile`."""
         if self.looks_until_kill is not None:
             self.looks_until_kill -= 1
             if self.looks_until_kill < 0:
                 raise KilledError
+        if self.meanwhile is not None:
+            deed, self.meanwhile = self.meanwhile, None
+            deed()
         return self.now
 
 

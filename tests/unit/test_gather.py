@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -521,3 +522,32 @@ def test_other_settings_after_a_reload_regroup_what_waits(done: Zone) -> None:
         ExportState.RECEIVED,
     ]
     assert set(done.states().values()) == {ArrivalState.CLAIMED}
+
+
+def test_a_persons_discard_at_the_moment_of_a_removal_is_no_defect(done: Zone) -> None:
+    """The client takes a file back and a person discards the export at once: it is the person's then."""
+    done.put_all(ONE, TWO)
+    done.scan(after=3)
+    export = done.the_export()
+    done.remove(ONE)
+    done.meanwhile = lambda: done.store.discard(export.id, PERSON, done.now)
+    done.scan(after=1)
+    done.scan(after=1)
+    assert {it.state for it in done.exports()} == {ExportState.DISCARDED}
+    assert set(done.states().values()) == {ArrivalState.CLAIMED}
+
+
+def test_what_lies_with_an_account_that_is_no_more_is_said_and_cleared(opened: Opened) -> None:
+    """Nobody wants it: it is unrouted with what to do, and leaves in time like any other file."""
+    zone = opened()
+    zone.put("/uploads/late.csv")
+    zone.config = replace(zone.config, accounts={}, routes={})
+    zone.restart()
+    zone.scan(after=3)
+    (arrival,) = zone.arrivals()
+    assert arrival.state is ArrivalState.UNROUTED
+    (told,) = [it for it in zone.store.transitions(f"arrival/{arrival.id}") if it.event == "arrival.unrouted"]
+    assert "account amperity is not in the configuration any more" in told.fields["hint"]
+    zone.wait(7 * 24 * 3600)
+    zone.clear()
+    assert zone.spool.look(ACCOUNT).files == ()
