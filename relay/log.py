@@ -281,7 +281,7 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.EXPORT_OVERDUE: _entry(
         "error",
-        "an export has been quarantined for days and still waits for a person",
+        "an export has been quarantined, or has waited for files in vain, for days and still waits for a person",
         _EXPORT + " reason hint since",
         "discard_at",
     ),
@@ -309,7 +309,7 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.DELIVERY_OVERDUE: _entry(
         "error",
-        "a list has been held for days and still waits for a person; the list last sent stays live",
+        "a list has been held, or has failed, for days and still waits for a person; the list last sent stays live",
         _DELIVERY + " reason detail hint since",
         optional="discard_at",
     ),

@@ -43,24 +43,41 @@ def foresee(settings: RetentionSettings, spool: Spool, store: Store, now: dateti
 def sweep(settings: RetentionSettings, spool: Spool, store: Store, now: datetime) -> Removal:
     """Remove what was kept for long enough; safe to be run twice at once, and to be cut off anywhere."""
     discarded = tuple(store.discard_expired(now - settings.held, now))
-    files = tuple(_expired_files(settings, spool, store, now))
-    for file, _ in files:
-        spool.remove_file(file)
-    return Removal(discarded, files, store.forget(now - settings.history, now))
+    files: list[tuple[Path, int]] = []
+    for directory in spool.export_directories():
+        if _expired_of(directory, settings, spool, store, now):
+            # Looked at again when nobody changes anything: a list that is restored at this moment is on disk before
+            # its row is there.
+            with store.unchanging():
+                expired = _expired_of(directory, settings, spool, store, now)
+                for file, _ in expired:
+                    spool.remove_file(file)
+            files += expired
+    return Removal(discarded, tuple(files), store.forget(now - settings.history, now))
 
 
 def _expired_files(
     settings: RetentionSettings, spool: Spool, store: Store, now: datetime
 ) -> Iterator[tuple[Path, int]]:
-    """Yield the files that may go: of finished exports only, and never a list that is kept (rule R4)."""
-    kept = store.kept_lists()
     for directory in spool.export_directories():
-        export = store.export(directory.name)
-        if export is None or not store.is_finished(export.id):
-            continue
-        stays = {spool.draft(it) for it in store.deliveries(export_id=export.id) if it.id in kept}
-        age = now - export.received_at
-        for file in sorted(directory.rglob("*")):
-            limit = settings.files if file.parent != directory else settings.rejects
-            if age >= limit and file not in stays and file.is_file() and not file.is_symlink():
-                yield file, file.stat().st_size
+        yield from _expired_of(directory, settings, spool, store, now)
+
+
+def _expired_of(
+    directory: Path, settings: RetentionSettings, spool: Spool, store: Store, now: datetime
+) -> list[tuple[Path, int]]:
+    """Return the files of an export that may go: if it is finished, and never a list that is kept (rule R4)."""
+    export = store.export(directory.name)
+    if export is None or not store.is_finished(export.id):
+        return []
+    age = now - export.received_at
+    old = [
+        (file, size)
+        for file, size in spool.export_files(directory)
+        if age >= (settings.files if file.parent != directory else settings.rejects)
+    ]
+    if not old:
+        return []
+    kept = store.kept_lists()
+    stays = {spool.draft(it) for it in store.deliveries(export_id=export.id) if it.id in kept}
+    return [(file, size) for file, size in old if file not in stays]

@@ -329,7 +329,7 @@ class RetentionSettings(Settings):
     rejects: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=14)
     """How long reject reports are kept."""
     held: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=14)
-    """How long a held list or a quarantined export waits for a person before it is discarded."""
+    """How long a held or failed list, or an export in trouble, waits for a person before it is discarded."""
     history: Annotated[Duration, at_most(LONGEST_KEPT)] = timedelta(days=400)
     """How long the history is kept: counts, names and hashes, and nothing of people."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from relay.config import Config
+from relay.guards import GuardPolicy
 from relay.pulse import Pulse
 from relay.store import Store
 
@@ -45,4 +46,4 @@ class Vigil:
         after = {
             route.name: (*route.guards.remind_after, kept - LAST_WARNING) for route in self._config.routes.values()
         }
-        self._store.remind(after, self._now(), kept=kept)
+        self._store.remind(after, self._now(), otherwise=(*GuardPolicy().remind_after, kept - LAST_WARNING), kept=kept)

@@ -330,8 +330,11 @@ class Spool:
 
     def export_files(self, directory: Path) -> list[tuple[Path, int]]:
         """Return the regular files of an export with their sizes, but for what somebody removes meanwhile."""
-        look = look_below(directory) if directory.is_dir() else Look((), ())
-        return [(directory / file.path.lstrip("/"), file.size) for file in look.files]
+        try:
+            files = look_below(directory).files
+        except FileNotFoundError:
+            return []
+        return [(directory / file.path.lstrip("/"), file.size) for file in files]
 
     def remove_file(self, file: Path) -> None:
         """Remove a file of an export, and the directories that are empty without it."""

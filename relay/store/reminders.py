@@ -15,8 +15,15 @@ from relay.store.rows import delivery_of, export_of
 from relay.store.schema import deliveries, exports, transitions
 from relay.store.verbs import Verbs
 
-_HELD: Final = select(deliveries).where(deliveries.c.state == DeliveryState.HELD).order_by(deliveries.c.place)
+_BEGAN_BY: Final = {DeliveryState.HELD: Event.DELIVERY_HELD, DeliveryState.FAILED: Event.DELIVERY_FAILED}
+_UNDECIDED: Final = select(deliveries).where(deliveries.c.state.in_(_BEGAN_BY)).order_by(deliveries.c.place)
 _QUARANTINED: Final = select(exports).where(exports.c.state == ExportState.QUARANTINED).order_by(exports.c.received_at)
+_GATHERING: Final = select(exports).where(exports.c.state == ExportState.GATHERING, exports.c.waits_until.is_not(None))
+_STRANDED: Final = {
+    "reason": "stranded",
+    "hint": "its route or account is not in the configuration any more: put it back, or `relay discard` the export",
+}
+"""What the log says of an export that nothing looks at any more: otherwise it would be taken, or given up, in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +42,21 @@ class ReminderVerbs(Verbs):
     """What is said again."""
 
     def remind(
-        self, after: Mapping[str, Sequence[timedelta]], now: datetime, *, kept: timedelta | None = None
+        self,
+        after: Mapping[str, Sequence[timedelta]],
+        now: datetime,
+        *,
+        otherwise: Sequence[timedelta] = (),
+        kept: timedelta | None = None,
     ) -> list[str]:
-        """Say of each held list and quarantined export that it still waits, once when each of its times has come.
+        """Say of each held or failed list and each export in trouble that it still waits, once at each of its times.
 
         What fell due while nobody looked is said once.
 
         Args:
             after: by route, how long after the beginning of the wait.
             now: the instant.
+            otherwise: how long after it where the route is not in `after`, as one that the configuration has lost.
             kept: how long after that beginning retention discards it, which is said with it.
 
         Returns:
@@ -53,23 +66,47 @@ class ReminderVerbs(Verbs):
             return [
                 it.id
                 for it, since in waiting_since(transaction.connection)
-                if _remind(transaction, it, since, after.get(it.route, ()), kept)
+                if _remind(transaction, it, since, after.get(it.route, otherwise), kept)
             ]
 
 
+def may_go(connection: Connection, it: Waiting) -> bool:
+    """Say whether retention may decide: nobody has to know of an export that waits for files before it was said."""
+    return it.began_by is not Event.EXPORT_GATHERING or _last(connection, it.id, it.reminder) is not None
+
+
 def waiting_since(connection: Connection) -> list[tuple[Waiting, datetime]]:
-    """Return what waits for a person, each with the instant since when it does."""
+    """Return what waits for a person, each with the instant since when it does; that may be one to come."""
     since = ((it, _last(connection, it.id, it.began_by)) for it in _waiting(connection))
-    return [(it, at) for it, at in since if at is not None]
+    return [*((it, at) for it, at in since if at is not None), *_stranded(connection)]
+
+
+def _stranded(connection: Connection) -> list[tuple[Waiting, datetime]]:
+    gathering = [export_of(row) for row in connection.execute(_GATHERING).mappings()]
+    return [
+        (
+            Waiting(
+                it.id,
+                it.route,
+                it.state,
+                Event.EXPORT_GATHERING,
+                Event.EXPORT_OVERDUE,
+                facts_of_export(it) | _STRANDED,
+            ),
+            it.waits_until,
+        )
+        for it in gathering
+        if it.waits_until is not None
+    ]
 
 
 def _waiting(connection: Connection) -> list[Waiting]:
-    held = [delivery_of(row) for row in connection.execute(_HELD).mappings()]
+    undecided = [delivery_of(row) for row in connection.execute(_UNDECIDED).mappings()]
     quarantined = [export_of(row) for row in connection.execute(_QUARANTINED).mappings()]
     return [
         *(
-            Waiting(it.id, it.route, it.state, Event.DELIVERY_HELD, Event.DELIVERY_OVERDUE, facts_of_delivery(it))
-            for it in held
+            Waiting(it.id, it.route, it.state, _BEGAN_BY[it.state], Event.DELIVERY_OVERDUE, facts_of_delivery(it))
+            for it in undecided
         ),
         *(
             Waiting(it.id, it.route, it.state, Event.EXPORT_QUARANTINED, Event.EXPORT_OVERDUE, facts_of_export(it))
