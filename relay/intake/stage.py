@@ -7,7 +7,6 @@ landing zone and from the file system (`watch`).
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Final
 from relay.config import Config
 from relay.intake.accept import Acceptor
 from relay.intake.assemble import Assembler
+from relay.intake.turns import Turns
 from relay.intake.watch import watching
 from relay.log import Event, emit
 from relay.model import Export, ExportState
@@ -64,7 +64,7 @@ class Intake:
         self._acceptor = Acceptor(spool, store, now=now)
         self._received = asyncio.Event()
         self._room = asyncio.Semaphore(_REWRITES_AT_ONCE)
-        self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns = Turns()
         self.wake = asyncio.Event()
 
     def reload(self, config: Config) -> None:
@@ -127,15 +127,12 @@ class Intake:
 
     async def _has_settled(self, export: Export, *, is_first_try: bool) -> bool:
         """Settle an export, unless the disk has no room for its rewrite (rule T2); smaller ones go first then."""
-        route = self._config.routes.get(export.route)
-        # Lists of one segment are planned in the order in which they came, and segments belong to a destination.
-        destination = (route.upstream, route.client_domain) if route else ("", "")
         try:
-            async with self._turns[destination], self._room:
+            async with self._turns.taken(lambda: self._config.routes.get(export.route)) as route, self._room:
                 # The list of what waits may be older than the end of the one that had this export in hand before.
                 now = await asyncio.to_thread(self._store.export, export.id)
                 if now is not None and now.state is ExportState.RECEIVED:
-                    await self._acceptor.settle(export, self._config.routes.get(export.route))
+                    await self._acceptor.settle(export, route)
         except NoRoom as trouble:
             if is_first_try:
                 detail = f"{export.id} waits to be rewritten"
