@@ -42,6 +42,7 @@ from relay.signals import Signals
 from relay.spool import Spool
 from relay.standing import gather
 from relay.standstill import Standstill
+from relay.steady import SteadyClock
 from relay.store import Store
 from relay.vitals import Vitals
 
@@ -206,7 +207,7 @@ class Daemon:
         self._pulse = pulse = pulse or Pulse()
         self._vitals = Vitals(pulse, spool, lambda: gather(self._config, store, _now()), changes.to_tell)
         self._announcer = Announcer(store, changes.to_announce, config, pulse=pulse)
-        self._outbox = Outbox(config, spool, store, random=random, now=_now, pulse=pulse)
+        self._outbox = Outbox(config, spool, store, random=random, now=_now, steady=SteadyClock(), pulse=pulse)
         self._vigil = Vigil(config, store, now=_now, pulse=pulse)
         self._expiry = ExpiryWatch(config, now=_now)
         self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now, pulse=pulse)

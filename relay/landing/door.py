@@ -18,6 +18,7 @@ from relay.landing.penalties import Offence, Penalties, Tariff
 from relay.landing.sources import Address, Network, Sources, plain_address
 from relay.log import Event, emit
 from relay.pulse import Pulse
+from relay.steady import SteadyClock
 from relay.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Door:
         displace: Callable[[Network], None],
         chance: Callable[[], float] = random,
     ) -> None:
+        # Bans are kept by it too: after the clock was set they last as long as they should, until a restart.
+        self._now = SteadyClock()
         self._store = store
         self._displace = displace
         self._chance = chance
@@ -91,7 +94,7 @@ class Door:
         if guest.exempt:
             verdict = self._admission.admit_exempt(guest.source)
         else:
-            verdict = self._admission.admit(guest.source, _now(), self._chance())
+            verdict = self._admission.admit(guest.source, self._now(), self._chance())
         if verdict.dropped is not None:
             self._count_dropped(verdict.dropped, guest.source)
             return None
@@ -110,7 +113,7 @@ class Door:
 
     def punish(self, guest: Guest, offence: Offence) -> bool:
         """Charge a guest's source for an offence, and say whether that was one too many: it is shut out now."""
-        ban = None if guest.exempt else self._penalties.punish(guest.source, offence, _now())
+        ban = None if guest.exempt else self._penalties.punish(guest.source, offence, self._now())
         if ban is None:
             return False
         self._to_keep.append(ban)
@@ -125,7 +128,7 @@ class Door:
 
     def is_shut_out(self, guest: Guest) -> bool:
         """Say whether a guest's source has been banned meanwhile."""
-        return not guest.exempt and self._penalties.is_banned(guest.source, _now())
+        return not guest.exempt and self._penalties.is_banned(guest.source, self._now())
 
     @property
     def waiting(self) -> int:
@@ -137,7 +140,7 @@ class Door:
     async def keep_bans(self, pulse: Pulse) -> None:
         """Take over the bans of an earlier process; then keep new ones, and lift those that an operator lifted."""
         pulse.turn("landing")
-        now = _now()
+        now = self._now()
         bans = await asyncio.to_thread(self._store.bans, now)
         self._penalties.restore(bans, now)
         self._kept = {ban.source for ban in bans}
@@ -148,7 +151,7 @@ class Door:
             self._say_dropped()
 
     async def _look_after_bans(self) -> None:
-        now, new = _now(), self._to_keep
+        now, new = self._now(), self._to_keep
         self._to_keep = []
         if new:
             await asyncio.to_thread(self._store.keep_bans, new, now)
@@ -168,7 +171,7 @@ class Door:
         self._say_dropped()
 
     def _say_dropped(self) -> None:
-        now = _now()
+        now = self._now()
         for dropped, drops in self._drops.items():
             if drops.last is not None and now - drops.said_at >= _SAY_EVERY:
                 emit(
@@ -211,7 +214,3 @@ def _tariff(settings: LandingSettings) -> Tariff:
         threshold=penalties.threshold,
         most_sources=penalties.most_sources,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -10,7 +10,7 @@ LONGEST_PROBE: Final = timedelta(hours=1)
 
 
 class Health:
-    """One upstream's health.
+    """One upstream's health. Its instants are those of a clock that nobody sets.
 
     Whether the upstream is suspended is the store's to know. When to probe it, and that it could not be reached a
     moment ago, is only remembered here: a restart and a reload make it new, and so try at once.
@@ -44,9 +44,9 @@ class Health:
         """Note a new suspension, whatever there was before: its first probe is soon."""
         self._probe_delay = FIRST_PROBE
 
-    def suspend(self, now: datetime) -> datetime:
-        """Send nothing until a probe succeeds, and return when that will be: each time later than the time before."""
+    def suspend(self, now: datetime) -> timedelta:
+        """Send nothing until a probe succeeds, and return in how long that will be: each time longer than before."""
         self.suspended = True
-        self._probe_at = now + self._probe_delay
-        self._probe_delay = min(self._probe_delay * 2, LONGEST_PROBE)
-        return self._probe_at
+        delay, self._probe_delay = self._probe_delay, min(self._probe_delay * 2, LONGEST_PROBE)
+        self._probe_at = now + delay
+        return delay

@@ -22,11 +22,11 @@ class Lane:
     def __init__(self, settings: UpstreamSettings, shared: Surroundings) -> None:
         self._settings = settings
         self._shared = shared
-        self._health = Health(shared.now())
+        self._health = Health(shared.steady())
         self._at_work: dict[asyncio.Task[None], Sender | None] = {}
         self._retired = False
         self._last_route = ""
-        self._tidy_at: datetime = shared.now()
+        self._tidy_at: datetime = shared.steady()
         self._warned_of: set[str] = set()
 
     @property
@@ -50,7 +50,7 @@ class Lane:
             if sender is not None:
                 await sender.renew()
         if suspended:
-            if not self._retired and not self._at_work and self._health.wants_probe(self._shared.now()):
+            if not self._retired and not self._at_work and self._health.wants_probe(self._shared.steady()):
                 self._employ(workers, self._probe(), None)
             return
         while len(self._at_work) < self._settings.connections and (delivery := await self._claim()):
@@ -67,7 +67,7 @@ class Lane:
 
     def turn(self) -> str | None:
         """Say which route had its turn last, so that the next has it (rule D11); None where nothing may be begun."""
-        idle = self._retired or self._shared.patience.ending or not self._health.allows_sending(self._shared.now())
+        idle = self._retired or self._shared.patience.ending or not self._health.allows_sending(self._shared.steady())
         return None if idle else self._last_route
 
     def took(self, claimed: Delivery | None) -> None:
@@ -90,9 +90,9 @@ class Lane:
 
     async def greet(self, session: Session) -> None:
         """Clear away, once in a while, what the relay itself has left at the upstream (rule U3)."""
-        if self._shared.now() < self._tidy_at:
+        if self._shared.steady() < self._tidy_at:
             return
-        self._tidy_at = self._shared.now() + TIDY_EVERY
+        self._tidy_at = self._shared.steady() + TIDY_EVERY
         try:
             present = await session.directory.sizes()
         except UpstreamError:
@@ -111,7 +111,7 @@ class Lane:
     async def suspend(self, error: UpstreamError) -> None:
         """Send nothing to this upstream until a probe succeeds: the next one later than the one before."""
         now = self._shared.now()
-        probe_at = self._health.suspend(now)
+        probe_at = now + self._health.suspend(self._shared.steady())
         suspend = self._shared.store.suspend
         await asyncio.to_thread(suspend, self.upstream, error.reason, error.detail, error.hint, probe_at, now)
 

@@ -42,6 +42,7 @@ class Surroundings:
     patience: Patience
     random: Callable[[], float]
     now: Callable[[], datetime]
+    steady: Callable[[], datetime]
     wake: Callable[[], None]
 
 
@@ -245,7 +246,7 @@ class Sender:
         now = self._shared.now()
         if error.permanence is Permanence.TRANSIENT:
             if error.scope is Scope.UPSTREAM:
-                self._health.leave_in_peace(now, self._shared.random())
+                self._health.leave_in_peace(self._shared.steady(), self._shared.random())
             due_at = now + retry_delay(delivery.attempts, self._shared.random())
             await self._defer(delivery, error.reason, error.detail, error.hint, due_at)
         elif error.scope is Scope.UPSTREAM:

@@ -27,6 +27,7 @@ class Outbox:
         store: what is due, and what became of it.
         random: returns a number in [0, 1), to spread retries.
         now: the clock, aware UTC.
+        steady: a clock that nobody sets (`SteadyClock`).
         pulse: told at each look.
     """
 
@@ -38,12 +39,13 @@ class Outbox:
         *,
         random: Callable[[], float],
         now: Callable[[], datetime],
+        steady: Callable[[], datetime],
         pulse: Pulse,
     ) -> None:
         self.wake = asyncio.Event()
         self._patience = Patience()
         self._pulse = pulse
-        self._shared = Surroundings(spool, store, self._patience, random, now, self.wake.set)
+        self._shared = Surroundings(spool, store, self._patience, random, now, steady, self.wake.set)
         self._lanes: list[Lane] = []
         self._ended = asyncio.Event()
         self._ended.set()

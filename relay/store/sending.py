@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, update
 
-from relay.lifecycle import DeliveryEvent
+from relay.lifecycle import LONGEST_RETRY, DeliveryEvent
 from relay.model import Delivery, DeliveryState, HoldReason, Receipt
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery
@@ -220,7 +220,8 @@ _NEXT: Final = (
     .where(
         deliveries.c.upstream.in_(bindparam("upstreams", expanding=True)),
         deliveries.c.state.in_(_DUE),
-        deliveries.c.due_at <= bindparam("now"),
+        # No retry is due later than that, unless the clock was set back meanwhile.
+        or_(deliveries.c.due_at <= bindparam("now"), deliveries.c.due_at > bindparam("now_and_longest")),
         deliveries.c.stale_at > bindparam("now"),
         ~_must_wait(),
     )
@@ -237,7 +238,12 @@ _NEXT: Final = (
 def _claim_next(
     transaction: Transaction, upstreams: Collection[str], after_route: str, lease_until: datetime
 ) -> Delivery | None:
-    asked = {"upstreams": list(upstreams), "now": transaction.now, "after_route": after_route}
+    asked = {
+        "upstreams": list(upstreams),
+        "now": transaction.now,
+        "now_and_longest": transaction.now + LONGEST_RETRY,
+        "after_route": after_route,
+    }
     rows = transaction.connection.execute(_NEXT, asked).mappings()
     if (delivery := next(map(delivery_of, rows), None)) is None:
         return None

@@ -390,7 +390,9 @@ def test_a_list_claimed_by_a_sender_that_is_cut_off_is_given_back(bench: Bench, 
     store, upstream = SlowToNote(bench.store), ScriptedUpstream(tmp_path / "upstream")
 
     async def run() -> None:
-        shared = Surroundings(bench.spool, cast("Store", store), Patience(), lambda: 0.0, bench.clock, lambda: None)
+        shared = Surroundings(
+            bench.spool, cast("Store", store), Patience(), lambda: 0.0, bench.clock, bench.clock.steady, lambda: None
+        )
         async with upstream:
             settings = upstream.settings()
             claimed = bench.store.claim_due(bench.clock.now, lease_of(settings), ["attentive"])
@@ -408,3 +410,35 @@ def test_a_list_claimed_by_a_sender_that_is_cut_off_is_given_back(bench: Bench, 
     assert bench.now(first).state is SENT
     given_back = bench.now(second)
     assert (given_back.state, given_back.due_at) == (DEFERRED, bench.clock.now)
+
+
+def test_a_clock_set_back_makes_no_rest_longer(bench: Bench, tmp_path: Path) -> None:
+    """A list waits for the longest pause between attempts at most, and its upstream rests no longer either."""
+    planned = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("rename"),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()):
+            await bench.until_all(DEFERRED, planned)
+            bench.clock.advance(MINUTE)
+            bench.clock.set_back(timedelta(hours=1) + MINUTE)
+            await bench.until_all(SENT, planned)
+
+    asyncio.run(run())
+
+
+def test_a_clock_set_back_delays_no_probe(bench: Bench, tmp_path: Path) -> None:
+    """A suspended upstream is probed when the time has gone by, whatever the clock shows."""
+    planned = bench.plan(rows(1))
+    upstream = ScriptedUpstream(tmp_path / "upstream", login="password")
+    upstream.password.write_text("wrong\n", encoding="utf-8")
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings()):
+            await bench.until(lambda: "attentive" in bench.store.suspensions(), "it is suspended")
+            upstream.password.write_text(f"{PASSWORD}\n", encoding="utf-8")
+            bench.clock.set_back(timedelta(hours=1))
+            bench.clock.advance(5 * MINUTE)
+            await bench.until_all(SENT, planned)
+
+    asyncio.run(run())

@@ -35,7 +35,7 @@ class Clock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 6, 21, 55, tzinfo=UTC)
+        self.now = self._steady = datetime(2026, 11, 23, 6, 21, 55, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         """Tell the time."""
@@ -44,6 +44,15 @@ class Clock:
     def advance(self, by: timedelta) -> None:
         """Let time go by."""
         self.now += by
+        self._steady += by
+
+    def set_back(self, by: timedelta) -> None:
+        """Set the clock back, as the host does when it has learned the time."""
+        self.now -= by
+
+    def steady(self) -> datetime:
+        """Tell the time of a clock that nobody sets."""
+        return self._steady
 
 
 class Bench:
@@ -127,7 +136,13 @@ class Bench:
     async def outbox(self, *upstreams: UpstreamSettings) -> AsyncIterator[Outbox]:
         """Have the outbox run; at the end it is stopped at once, and what it had in hand given back."""
         outbox = Outbox(
-            self.config(*upstreams), self.spool, self.store, random=lambda: 0.0, now=self.clock, pulse=Pulse()
+            self.config(*upstreams),
+            self.spool,
+            self.store,
+            random=lambda: 0.0,
+            now=self.clock,
+            steady=self.clock.steady,
+            pulse=Pulse(),
         )
         self._running = asyncio.create_task(outbox.run())
         try:
