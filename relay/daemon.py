@@ -67,6 +67,7 @@ def serve(config_path: Path) -> int:
     os.umask(0o077)
     # A core dump would hold customers' data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _allow_all_descriptors()
     emit(Event.RELAY_STARTED, version=__version__)
     began = time.monotonic()
     standstill = Standstill(signals)
@@ -78,6 +79,12 @@ def serve(config_path: Path) -> int:
     if outcome:
         emit(Event.RELAY_STOPPED, uptime=round(time.monotonic() - began, 3))
     return 0 if outcome else 1
+
+
+def _allow_all_descriptors() -> None:
+    """Have as many files and connections open at once as the host allows; the usual soft limit is for `select`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _run_or_stand_still(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from relay.landing.accounts import Accounts
 from relay.landing.algorithms import OFFERED, offered_host_keys
 from relay.landing.door import Door
 from relay.landing.filesystem import Disk, Root
+from relay.landing.handles import Handles
 from relay.landing.operations import Custody, Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage, measure
@@ -74,6 +76,7 @@ class LandingServer:
         inherited: Sequence[socket.socket] = (),
     ) -> None:
         self.accounts = Accounts(settings.accounts)
+        self._handles = Handles(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.door = Door(settings.landing, store, displace=self._make_room)
         self.stopping = False
         self.visits: dict[Visit, None] = {}
@@ -235,7 +238,7 @@ class LandingServer:
             root = Root(self._spool.landing(account), self._spool.incoming(account), self._disk)
             self._sessions = {other for other in self._sessions if not other.ended} | {session}
             room = self._room(account)
-            custody = Custody(account, name, room, self._note, self._landed, lambda: self.stopping)
+            custody = Custody(account, name, room, self._handles, self._note, self._landed, lambda: self.stopping)
             return Operations(root, custody, background=self._pool.submit)
 
         session = SftpSession(

@@ -15,6 +15,7 @@ from typing import Final
 from relay.landing import codec
 from relay.landing.codec import Answer, Fields, OpenFlag, RefusedError, Status, Write
 from relay.landing.filesystem import Download, Listing, RemotePath, Root, os_error, remote_path, shown
+from relay.landing.handles import Handles
 from relay.landing.room import NoRoomError, Room
 from relay.landing.upload import Background, Upload
 from relay.log import Event, emit
@@ -30,7 +31,7 @@ _Handle = Upload | Download | Listing
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """Whose uploads these are, how much room there is for them, and who is told of them.
+    """Whose uploads these are, how much room and how many handles there are for them, and who is told of them.
 
     `note` makes a landing durable; `landed` is called when its client has been told so; `stopping` says whether it is
     too late to begin an upload.
@@ -39,6 +40,7 @@ class Custody:
     account: str
     session: str
     room: Room
+    handles: Handles
     note: Callable[[Landing], object]
     landed: Callable[[], None]
     stopping: Callable[[], bool]
@@ -90,6 +92,7 @@ class Operations:
         """Give up whatever is open. A trouble with one handle does not keep the others."""
         handles, self._handles = self._handles, {}
         with ExitStack() as stack:
+            stack.callback(self._custody.handles.give_back, self._custody.account, len(handles))
             stack.callback(self._root.close)
             for handle in handles.values():
                 if isinstance(handle, Upload):
@@ -117,7 +120,12 @@ class Operations:
     def _give_out(self, open_handle: Callable[[], _Handle]) -> Answer:
         if len(self._handles) >= MOST_HANDLES:
             raise RefusedError(Status.FAILURE, f"At most {MOST_HANDLES} files may be open at once")
-        opened = open_handle()
+        self._custody.handles.take(self._custody.account)
+        try:
+            opened = open_handle()
+        except BaseException:
+            self._custody.handles.give_back(self._custody.account)
+            raise
         self._given_out += 1
         handle = self._given_out.to_bytes(codec.HANDLE_SIZE, "big")
         self._handles[handle] = opened
@@ -189,9 +197,11 @@ class Operations:
         try:
             if isinstance(opened, Upload):
                 return self._commit(opened)
-        finally:
             del self._handles[handle]
-        opened.close()
+            opened.close()
+        finally:
+            self._handles.pop(handle, None)
+            self._custody.handles.give_back(self._custody.account)
         return codec.OK
 
     def _commit(self, upload: Upload) -> Answer:

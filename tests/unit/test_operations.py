@@ -14,6 +14,7 @@ from relay import log
 from relay.landing import codec, table
 from relay.landing.codec import Answer, Fields, Kind, Status
 from relay.landing.filesystem import Disk, Root
+from relay.landing.handles import Handles
 from relay.landing.operations import MOST_HANDLES, Custody, Operations
 from relay.landing.room import Allowance, Floor, Room, measure
 from relay.model import Landing, RelayError
@@ -41,7 +42,8 @@ class Client:
             lambda: measure((self.landing, self.incoming)),
             Floor(lambda: self.free, 1000),
         )
-        custody = Custody("amperity", "s1", self.room, self._note, self._count, lambda: self.stopping)
+        self.handles = Handles(1 << 20)
+        custody = Custody("amperity", "s1", self.room, self.handles, self._note, self._count, lambda: self.stopping)
         self.operations = Operations(root, custody, background=lambda work: work())
 
     def _note(self, landing: Landing) -> None:
@@ -191,6 +193,22 @@ def test_handles_are_bounded_and_given_back(client: Client) -> None:
     assert "may be open at once" in message(client.ask(Kind.OPENDIR, string(b"/")))
     client.ask(Kind.CLOSE, string(handles[0]))
     client.upload("/uploads/one-more")
+
+
+def test_what_is_closed_refused_or_given_up_counts_no_more(client: Client) -> None:
+    """The account's share is what is open, not what ever was (rule L11)."""
+    for _ in range(client.handles.most_of_an_account - 1):
+        client.handles.take("amperity")
+    for _ in range(3):
+        assert status(client.ask(Kind.CLOSE, string(client.upload("/uploads/list.csv")))) == Status.OK
+        assert status(client.open("/uploads/nothing", codec.OpenFlag.READ)) == Status.NO_SUCH_FILE
+        client.full = True
+        assert status(client.ask(Kind.CLOSE, string(client.upload("/uploads/list.csv")))) == Status.FAILURE
+        client.full = False
+    client.upload("/uploads/list.csv")
+    assert "files of an account may be open at once" in message(client.open("/uploads/one-more"))
+    client.operations.end("not_closed")
+    client.handles.take("amperity")
 
 
 def test_one_handle_that_cannot_be_closed_does_not_keep_the_others(client: Client) -> None:

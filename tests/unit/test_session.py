@@ -13,6 +13,7 @@ from parts.sftp import string
 
 from relay.landing.codec import Answer, Fields, Kind
 from relay.landing.filesystem import Disk, Root
+from relay.landing.handles import Handles
 from relay.landing.operations import Custody, Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage
@@ -60,7 +61,7 @@ def operations(directory: Path) -> Counted:
     for name in ("landing", "incoming"):
         (directory / name).mkdir()
     room = Room(Allowance(1000, 3000, 200), lambda: Usage(0, 0), Floor(lambda: 1 << 50, 1000))
-    custody = Custody("amperity", "s1", room, lambda _: None, lambda: None, lambda: False)
+    custody = Custody("amperity", "s1", room, Handles(1 << 20), lambda _: None, lambda: None, lambda: False)
     return Counted(Root(directory / "landing", directory / "incoming", Disk()), custody)
 
 
