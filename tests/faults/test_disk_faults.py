@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -233,12 +234,14 @@ def test_a_rewrite_that_is_killed_each_time_costs_that_export_only(tmp_path: Pat
     def killing(books: Books) -> bool:
         children = Path(f"/proc/{play.service.pid}/task/{play.service.pid}/children").read_text().split()
         for child in map(int, children):
-            if b"relay.rewrite" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended in the meantime
+                if b"relay.rewrite" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(child, signal.SIGKILL)
         return any(it.state is ExportState.QUARANTINED for it in books.exports)
 
     def scene(play: Play) -> None:
-        play.upload("/uploads/poisoned.csv", phones(50, "VIP"))
+        # Long enough to be met in its rewrite.
+        play.upload("/uploads/poisoned.csv", phones(50, "VIP") * 20_000)
         play.wait(killing, "the export to be given up")
         (export,) = play.books().exports
         assert (export.reason, export.attempts) == ("rewrite_crashed", 3)
