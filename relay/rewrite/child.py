@@ -90,17 +90,21 @@ async def compare_in_child(pairs: Sequence[tuple[Path | None, Path]]) -> list[Ov
 
 async def _talk(request: bytes) -> tuple[int | None, bytes, bytes]:
     """Have a child serve a request; return its exit status and what it said on standard output and error."""
-    child = await asyncio.create_subprocess_exec(
-        *_COMMAND,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        # Ctrl-C at a terminal is the parent's to act on.
-        start_new_session=True,
-        env=os.environ | ENVIRONMENT,
-    )
+    # A pipe would be written to also when the child was killed at once, which uvloop answers with a RuntimeError.
+    with os.fdopen(os.memfd_create("relay-request"), "r+b") as said:
+        said.write(request)
+        said.seek(0)
+        child = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            stdin=said,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C at a terminal is the parent's to act on.
+            start_new_session=True,
+            env=os.environ | ENVIRONMENT,
+        )
     try:
-        output, trouble = await child.communicate(request)
+        output, trouble = await child.communicate()
     finally:
         if child.returncode is None:
             child.kill()

@@ -11,6 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, Final, Self
 
@@ -121,6 +122,13 @@ class Program(ForeignServer):
     """A server that is a program of its own."""
 
     def __enter__(self) -> Self:
+        # Somebody else may get the port between the look for it and the start.
+        for _ in range(2):
+            with suppress(RuntimeError):
+                return self._start()
+        return self._start()
+
+    def _start(self) -> Self:
         self.port = _free_port()
         with (self.root / "log").open("wb") as log:
             self._process = subprocess.Popen(

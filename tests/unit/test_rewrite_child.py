@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pysequoia
@@ -173,3 +175,32 @@ def test_the_child_reads_the_key_itself(tmp_path: Path) -> None:
     report = asyncio.run(rewrite_in_child(sources, rules, tmp_path / "rewrite"))
     assert (report.totals.rows_out, report.recognised["packing"]) == (1, "pgp")
     assert not list((tmp_path / "rewrite").glob("unpacked"))
+
+
+@NEEDS_PROC
+def test_a_child_that_is_killed_at_once_is_a_crash_and_nothing_else(tmp_path: Path) -> None:
+    """Also before it was told what to do: whoever kills it (a want of memory) does not end the service with it."""
+    (tmp_path / "x.csv").write_text("2125550100,VIP\n", encoding="utf-8")
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.is_set():
+            for child in children_of(os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+
+    async def crash(number: int) -> None:
+        with pytest.raises(RewriteCrashed, match="SIGKILL"):
+            await rewrite_in_child([SourceFile(tmp_path / "x.csv", "/x.csv")], PHONES, tmp_path / f"rewrite{number}")
+
+    async def crash_again_and_again() -> None:
+        for number in range(40):
+            await crash(number)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        uvloop.run(crash_again_and_again())
+    finally:
+        done.set()
+        killer.join()
