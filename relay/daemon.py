@@ -233,14 +233,13 @@ class Daemon:
                 upkeep = [
                     stages.create_task(it)
                     for it in (
-                        *(
-                            self._vigil.run(),
-                            self._expiry.run(),
-                            self._landing.keep_bans(self._pulse),
-                            self._beat(),
-                            self._sweep(),
-                        ),
-                        *(self._vitals.tell_alive(), self._vitals.tell_standing()),
+                        self._vigil.run(),
+                        self._expiry.run(),
+                        self._landing.keep_bans(self._pulse),
+                        self._beat(),
+                        self._sweep(),
+                        self._vitals.tell_alive(),
+                        self._vitals.tell_standing(),
                     )
                 ]
                 emit(Event.RELAY_READY, listen=listen, routes=len(self._config.routes))

@@ -207,7 +207,7 @@ def _route(
     return RouteStanding(
         name=name,
         settings=settings,
-        today=None if settings is None else now.astimezone(settings.timezone).date(),
+        today=None if settings is None else settings.day_of(now),
         last_export=next(iter(store.exports(route=name, limit=1)), None),
         last_accepted=next(iter(store.exports(route=name, state=ExportState.ACCEPTED, limit=1)), None),
         segments=tuple(_segment(segment, sent.get(segment), own, recent) for segment in shown),

@@ -72,7 +72,7 @@ def release(ctx: click.Context, config: Path, ids: Sequence[str], reason: str | 
 
     def verb(store: "Store", loaded: "Config", it: str, decision: Decision) -> Delivery | Export:
         route, now = _route_of(store, loaded, it), _now()
-        day, cuts = now.astimezone(route.timezone).date(), _cuts(store, loaded, it, route)
+        day, cuts = route.day_of(now), _cuts(store, loaded, it, route)
         return store.release(it, decision, day, now + route.stale_after, now, cuts=cuts)
 
     ctx.exit(_decide(config, ids, reason, verb))

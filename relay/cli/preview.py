@@ -148,7 +148,7 @@ def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Pa
     from relay.intake.plan import plan
 
     now = datetime.now(UTC)
-    day = now.astimezone(settings.timezone).date()
+    day = settings.day_of(now)
     judged: list[Judged] = []
     with _histories(loaded, settings, now, work) as history_of:
         for draft in report.drafts:
@@ -185,7 +185,7 @@ def _histories(
     if not has_state(loaded):
         yield lambda _: History(last_sent_rows=None, is_new=True)
         return
-    day, spool = now.astimezone(settings.timezone).date(), Spool(loaded.state_dir)
+    day, spool = settings.day_of(now), Spool(loaded.state_dir)
     with read_state(loaded) as store:
         last_sent = store.last_sent(settings.upstream, settings.client_domain)
 

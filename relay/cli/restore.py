@@ -56,7 +56,7 @@ def restore(
         restored = store.restore(
             source.id,
             decision(reason),
-            now.astimezone(settings.timezone).date(),
+            settings.day_of(now),
             now + settings.stale_after,
             now,
             keep=spool.link_draft,

@@ -6,7 +6,7 @@ The docstring under a setting is its entry in `docs/configuration.md`. A model t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -314,6 +314,10 @@ class RouteSettings(NamedSettings):
     def pattern(self) -> PathPattern:
         """Which paths the route wants."""
         return PathPattern(self.path)
+
+    def day_of(self, moment: datetime) -> date:
+        """Return the date of a moment, in the route's time zone (rule D2)."""
+        return moment.astimezone(self.timezone).date()
 
     def matches(self, account: str, path: str) -> bool:
         """Say whether the route wants the file that `account` named `path`."""

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from secrets import token_hex
 from typing import Final
 
@@ -41,10 +41,6 @@ def _rules(route: RouteSettings, export: Export) -> Rules:
     return route.rules.model_copy(update={"source": route.rules.source.model_copy(update={"gaps": "accept"})})
 
 
-def _today(route: RouteSettings, now: datetime) -> date:
-    return now.astimezone(route.timezone).date()
-
-
 def _judgement(report: Report, acceptance: Acceptance, route: RouteSettings) -> Callable[[Draft, History], Verdict]:
     def judge(draft: Draft, history: History) -> Verdict:
         return plan(draft, report, history, acceptance.landed_at, acceptance.list_date, route.guards)
@@ -75,7 +71,7 @@ class Acceptor:
             return
         arrivals = await asyncio.to_thread(self._store.arrivals, export_id=export.id)
         parts = [it for it in arrivals if it.part is not None]  # What is none marks the end, and holds no list.
-        day = _today(route, self._now())
+        day = route.day_of(self._now())
         twin = await asyncio.to_thread(self._store.accepted_twin, export, _acceptance_digest(route, parts), day)
         if twin is not None:
             await asyncio.to_thread(self._store.duplicate, export.id, twin, day, self._now())
@@ -111,7 +107,7 @@ class Acceptor:
             now = self._now()  # a rewrite may have taken past midnight: the date is that of the planning (rule D2)
             acceptance = Acceptance(
                 settings_digest=_acceptance_digest(route, parts),
-                list_date=_today(route, now),
+                list_date=route.day_of(now),
                 upstream=route.upstream,
                 client_domain=route.client_domain,
                 landed_at=landed_at,

@@ -133,7 +133,7 @@ class Sender:
             The receipt of the last one; None where somebody else has taken the list over meanwhile.
         """
         if delivery.files == 1:
-            return await self._publish(delivery, self._upload(delivery))
+            return await self._publish(delivery, self._upload_whole(delivery))
         connect = transfer = timedelta()
         slices = await asyncio.to_thread(self._shared.store.slices, delivery.id)
         for it in slices[delivery.files_sent : -1]:
@@ -170,32 +170,20 @@ class Sender:
         await self._employer.greet(session)
         return session
 
-    def _upload(self, delivery: Delivery) -> Upload:
+    def _upload_whole(self, delivery: Delivery) -> Upload:
         if delivery.remote_name is None:
             raise ValueError(f"{delivery.id} was claimed without a name")
-        name = partial(temporary_name, delivery.remote_name, delivery.id)
-        return Upload(
-            draft=Draft(self._shared.spool.draft(delivery), delivery.size, delivery.sha256),
-            remote_name=delivery.remote_name,
-            temporary_name=name(delivery.attempts),
-            earlier_name=name(delivery.attempts - 1) if delivery.attempts > 1 else None,
-            unanswered=delivery.unanswered,
-        )
+        draft = Draft(self._shared.spool.draft(delivery), delivery.size, delivery.sha256)
+        return _upload(delivery, draft, delivery.remote_name, was_begun=delivery.attempts > 1)
 
     def _upload_of(self, delivery: Delivery, it: Slice) -> Upload:
         """Return the upload of one of several files: the first that the upstream does not have.
 
         What an earlier attempt has left is that file's only if it was begun before; `unanswered` is never another's.
         """
-        name = partial(temporary_name, it.remote_name, delivery.id)
         was_begun = it.first_attempt is not None and it.first_attempt < delivery.attempts
-        return Upload(
-            draft=Draft(self._shared.spool.draft(delivery), it.size, it.sha256, it.offset),
-            remote_name=it.remote_name,
-            temporary_name=name(delivery.attempts),
-            earlier_name=name(delivery.attempts - 1) if was_begun else None,
-            unanswered=delivery.unanswered,
-        )
+        draft = Draft(self._shared.spool.draft(delivery), it.size, it.sha256, it.offset)
+        return _upload(delivery, draft, it.remote_name, was_begun=was_begun)
 
     def _unanswered(self, delivery: Delivery) -> str | None:
         """What the next attempt is to know of this one; where this one made no request, what it knew itself."""
@@ -261,3 +249,15 @@ class Sender:
     async def _defer(self, delivery: Delivery, reason: str, detail: str, hint: str, due_at: datetime) -> None:
         defer = partial(self._shared.store.defer, unanswered=self._unanswered(delivery), attempt=delivery.attempts)
         await asyncio.to_thread(defer, delivery.id, reason, detail, hint, due_at, self._shared.now())
+
+
+def _upload(delivery: Delivery, draft: Draft, remote_name: str, *, was_begun: bool) -> Upload:
+    """Return the upload of a file in this attempt; one that was begun before may have left something."""
+    name = partial(temporary_name, remote_name, delivery.id)
+    return Upload(
+        draft=draft,
+        remote_name=remote_name,
+        temporary_name=name(delivery.attempts),
+        earlier_name=name(delivery.attempts - 1) if was_begun else None,
+        unanswered=delivery.unanswered,
+    )

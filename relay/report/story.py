@@ -110,7 +110,7 @@ def _segments(sent: Sequence[Delivery]) -> Iterable[SegmentStory]:
 
 
 def _calendar(route: RouteSettings, store: Store, now: datetime) -> tuple[tuple[date, Freshness | None], ...]:
-    today = now.astimezone(route.timezone).date()
+    today = route.day_of(now)
     first = today - TOLD
     verdicts = store.freshness_since(route.name, first)
     days = (first + timedelta(days=number) for number in range(TOLD.days + 1))

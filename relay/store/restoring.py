@@ -12,7 +12,7 @@ from relay.store.journal import Transaction
 from relay.store.moves import bear_delivery, facts_of_delivery
 from relay.store.rows import delivery_of
 from relay.store.schema import deliveries
-from relay.store.segments import give_names, supersede_older
+from relay.store.segments import give_names, of_segment, supersede_older
 from relay.store.slices import bear_slices, cuts_of
 from relay.store.verbs import Verbs, the_delivery, the_export
 
@@ -25,9 +25,7 @@ class RestoringVerbs(Verbs):
         query = (
             select(deliveries)
             .where(
-                deliveries.c.upstream == upstream,
-                deliveries.c.client_domain == client_domain,
-                deliveries.c.segment == segment,
+                of_segment(upstream, client_domain, segment),
                 deliveries.c.state == DeliveryState.SENT,
             )
             .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
@@ -86,9 +84,7 @@ def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: 
     last_sent = (
         select(deliveries.c.rows_out)
         .where(
-            deliveries.c.upstream == source.upstream,
-            deliveries.c.client_domain == source.client_domain,
-            deliveries.c.segment == source.segment,
+            of_segment(source.upstream, source.client_domain, source.segment),
             deliveries.c.state == DeliveryState.SENT,
         )
         .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())

@@ -47,6 +47,15 @@ def same_segment(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     )
 
 
+def of_segment(upstream: str, client_domain: str, segment: str) -> ColumnElement[bool]:
+    """The condition that a delivery is a list of this segment (rule D3)."""
+    return and_(
+        deliveries.c.upstream == upstream,
+        deliveries.c.client_domain == client_domain,
+        deliveries.c.segment == segment,
+    )
+
+
 def older(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     """The condition that `one` comes before `other`."""
     return or_(
@@ -63,14 +72,10 @@ def history_of(
     Of the lists in effect it has those of that date and those that landed later (rules D4, D5 and D7), newest planned
     first; no other can matter.
     """
-    of_segment = (
-        deliveries.c.upstream == upstream,
-        deliveries.c.client_domain == client_domain,
-        deliveries.c.segment == segment,
-    )
+    of_it = of_segment(upstream, client_domain, segment)
     last_sent = connection.execute(
         select(deliveries.c.rows_out, deliveries.c.id)
-        .where(*of_segment, deliveries.c.state == DeliveryState.SENT)
+        .where(of_it, deliveries.c.state == DeliveryState.SENT)
         .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
         .limit(1)
     ).first()
@@ -78,13 +83,13 @@ def history_of(
         connection,
         select(deliveries)
         .where(
-            *of_segment,
+            of_it,
             deliveries.c.state.in_(IN_EFFECT),
             or_(_list_date == day, deliveries.c.landed_at > landed_at),
         )
         .order_by(deliveries.c.place.desc()),
     )
-    is_new = connection.scalar(select(deliveries.c.id).where(*of_segment, deliveries.c.state.in_(IN_LINE))) is None
+    is_new = connection.scalar(select(deliveries.c.id).where(of_it, deliveries.c.state.in_(IN_LINE))) is None
     return History(
         last_sent.rows_out if last_sent else None,
         tuple(map(_earlier, earlier)),
@@ -118,9 +123,7 @@ def _export_before(connection: Connection, acceptance: Acceptance, route: str, s
     newest = (
         select(deliveries.c.export_id)
         .where(
-            deliveries.c.upstream == acceptance.upstream,
-            deliveries.c.client_domain == acceptance.client_domain,
-            deliveries.c.segment == segment,
+            of_segment(acceptance.upstream, acceptance.client_domain, segment),
             deliveries.c.route == route,
             deliveries.c.landed_at < acceptance.landed_at,
         )

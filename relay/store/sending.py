@@ -14,7 +14,7 @@ from relay.store.rows import delivery_of
 from relay.store.schema import deliveries, exports
 from relay.store.segments import older, same_segment, supersede_if_overtaken
 from relay.store.slices import are_verified, begin_slice, note_sent
-from relay.store.verbs import Verbs, the_delivery
+from relay.store.verbs import Verbs, the_delivery, was_taken_over
 
 _DUE: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 """A delivery in one of these waits for its turn or its next attempt."""
@@ -64,7 +64,7 @@ class SendingVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
-            if _was_taken_over(delivery, attempt):
+            if was_taken_over(delivery, attempt):
                 return None
             earlier = transaction.connection.scalar(select(exports.c.delays).where(exports.c.id == delivery.export_id))
             verified = receipt.verified
@@ -119,7 +119,7 @@ class SendingVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
-            if _was_taken_over(delivery, attempt):
+            if was_taken_over(delivery, attempt):
                 return
             why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
             deferred = move_delivery(
@@ -147,7 +147,7 @@ class SendingVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
-            if _was_taken_over(delivery, attempt):
+            if was_taken_over(delivery, attempt):
                 return
             why: dict[str, Any] = {"reason": reason, "detail": detail, "hint": hint}
             failed = move_delivery(transaction, delivery, DeliveryEvent.FAILED, **why, unanswered=unanswered)
@@ -192,13 +192,6 @@ class SendingVerbs(Verbs):
                     hint=_STALE_HINT,
                 )
             return [delivery.id for delivery in stale]
-
-
-def _was_taken_over(delivery: Delivery, attempt: int | None) -> bool:
-    """Say whether `attempt` is one whose claim ran out, so that the list is in other hands, or in nobody's."""
-    if attempt is None:
-        return False
-    return delivery.attempts != attempt or delivery.state is not DeliveryState.SENDING
 
 
 def _set_while_sending(transaction: Transaction, delivery_id: str, **columns: Any) -> None:

@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from relay.log import Event
-from relay.model import Cut, Delivery, DeliveryState, Receipt, Slice
+from relay.model import Cut, Delivery, Receipt, Slice
 from relay.store.journal import Transaction
 from relay.store.moves import facts_of_delivery
 from relay.store.rows import delivery_of, slice_of
 from relay.store.schema import deliveries, slices
-from relay.store.verbs import Verbs, the_delivery
+from relay.store.segments import of_segment
+from relay.store.verbs import Verbs, the_delivery, was_taken_over
 
 
 class SliceVerbs(Verbs):
@@ -31,7 +32,7 @@ class SliceVerbs(Verbs):
         """
         with self._database.transaction(now) as transaction:
             delivery = the_delivery(transaction, delivery_id)
-            if delivery.state is not DeliveryState.SENDING or delivery.attempts != attempt:
+            if was_taken_over(delivery, attempt):
                 return None
             number = delivery.files_sent + 1
             note_sent(transaction, delivery, number, receipt)
@@ -49,9 +50,7 @@ class SliceVerbs(Verbs):
         newest = (
             select(deliveries)
             .where(
-                deliveries.c.upstream == upstream,
-                deliveries.c.client_domain == client_domain,
-                deliveries.c.segment == segment,
+                of_segment(upstream, client_domain, segment),
                 deliveries.c.files_sent > 0,
             )
             .order_by(deliveries.c.place.desc())

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from relay.model import Delivery, Export, RelayError
+from relay.model import Delivery, DeliveryState, Export, RelayError
 from relay.store.database import Database
 from relay.store.journal import Transaction
 from relay.store.rows import delivery_of, export_of
@@ -54,6 +54,13 @@ def the_delivery(transaction: Transaction, delivery_id: str) -> Delivery:
     if (delivery := find_delivery(transaction.connection, delivery_id)) is None:
         raise unknown("delivery", delivery_id)
     return delivery
+
+
+def was_taken_over(delivery: Delivery, attempt: int | None) -> bool:
+    """Say whether `attempt` is one whose claim ran out, so that the list is in other hands, or in nobody's."""
+    if attempt is None:
+        return False
+    return delivery.attempts != attempt or delivery.state is not DeliveryState.SENDING
 
 
 def unknown(noun: str, it: str) -> RelayError:
