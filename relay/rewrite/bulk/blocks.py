@@ -165,12 +165,16 @@ def find_cells(raw: bytes, dialect: Dialect, width: int, place: Place) -> Block 
     if not _is_usual(raw, dialect):
         return None
     text = padded(raw)
-    special = text == _LF
-    special |= text == ord(dialect.delimiter)
-    if not dialect.quotes or b'"' not in raw:
+    has_quotes = dialect.quotes and b'"' in raw
+    separators = _between_quoted(text, raw, dialect) if has_quotes else None
+    if separators is None:
+        special = text == _LF
+        special |= text == ord(dialect.delimiter)
+        if has_quotes:
+            special |= text == _QUOTE
         places = np.flatnonzero(special)
-        return _block(text, _Separators(places, text[places]), dialect, width, place)
-    separators = _outside_quotes(text, np.flatnonzero(special | (text == _QUOTE)), None if dialect.trusted else width)
+        refused = None if dialect.trusted else width
+        separators = _outside_quotes(text, places, refused) if has_quotes else _Separators(places, text[places])
     return None if separators is None else _block(text, separators, dialect, width, place)
 
 
@@ -207,6 +211,27 @@ class _Separators:
     kinds: Bytes
     lines: Positions | None = None
     doubled: Positions | None = None
+
+
+def _between_quoted(text: Bytes, raw: bytes, dialect: Dialect) -> _Separators | None:
+    """Find what ends each cell where all of them are quoted and none has a quote or a line feed in it; None elsewhere.
+
+    The quotes alone tell it then, which takes a third of the time of looking at all that may be special.
+    """
+    quotes = np.flatnonzero(text == _QUOTE)
+    if len(quotes) % 2 or quotes[0] != 0:
+        return None
+    places = quotes[1::2] + 1
+    if b"\r" in raw:
+        places += text[places] == _CR
+    if places[-1] != len(raw) - 1 or (quotes[2::2] != places[:-1] + 1).any():
+        return None
+    kinds = text[places]
+    feeds = np.count_nonzero(kinds == _LF)
+    delimiters = np.count_nonzero(kinds == ord(dialect.delimiter))
+    if feeds != raw.count(b"\n") or feeds + delimiters != len(kinds):
+        return None
+    return _Separators(places, kinds)
 
 
 def _outside_quotes(text: Bytes, places: Positions, refused: int | None) -> _Separators | None:

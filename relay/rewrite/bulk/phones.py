@@ -18,8 +18,8 @@ from relay.rewrite.verdict import Identifier, Reason
 _SHOWN: Final = 4
 """So many digits of a rejected number may be shown (rule S9)."""
 _LAST: Final = tuple(range(LENGTH - _SHOWN, LENGTH))
-_MOST_SHAPES: Final = 64
-"""Shapes told apart in one block; what is left then is strange."""
+_MOST_SHAPES: Final = 32
+"""Shapes told apart among the cells of a block that are as long; what is left then is strange."""
 
 
 class Phones:
@@ -56,20 +56,28 @@ class Phones:
         return self._digits[rows]
 
     def _judge(self, cells: Cells, rules: PhoneRules) -> None:
-        """Take one shape after another, each with all cells that have it."""
+        """Take the cells of one length after another: few shapes have the same."""
         lengths = cells.lengths
         rows = np.flatnonzero((lengths > 0) & (lengths <= LONGEST))
-        lengths = lengths[rows]
-        items = cells.of_rows(rows).items(-(-int(lengths.max(initial=1)) // WORD) * WORD)
+        lengths = lengths[rows].astype(np.uint8)
+        by_length = rows[np.argsort(lengths, kind="stable")]
+        counts = np.bincount(lengths, minlength=LONGEST + 1)
+        for length, alike in enumerate(np.split(by_length, np.cumsum(counts)[:-1])):
+            if len(alike):
+                self._judge_alike(alike, cells.of_rows(alike), length, rules)
+
+    def _judge_alike(self, rows: NDArray[np.intp], cells: Cells, length: int, rules: PhoneRules) -> None:
+        """Take one shape after another, each with all cells that have it; the cells are all as long."""
+        items = cells.items(-(-length // WORD) * WORD)
         for _ in range(_MOST_SHAPES):
-            if not len(rows):
-                return
-            shape = shape_of(items[0].tobytes()[: lengths[0]], rules)
-            alike = shape.fits(as_words(items)) & (lengths == shape.length)
+            shape = shape_of(items[0].tobytes()[:length], rules)
+            alike = shape.fits(as_words(items))
             if any(shape.codes):
                 self._take(rows[alike], items[alike], shape)
             alike[0] = True  # The first cell was looked at, and is strange if it does not have its own shape.
-            rows, items, lengths = rows[~alike], items[~alike], lengths[~alike]
+            if alike.all():
+                return
+            rows, items = rows[~alike], items[~alike]
 
     def _take(self, rows: NDArray[np.intp], cells: Items, shape: Shape) -> None:
         """Note what the cells of one shape are."""

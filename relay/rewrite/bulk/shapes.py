@@ -57,7 +57,7 @@ class Shape:
     pattern: tuple[tuple[np.uint64, np.uint64, np.uint64], ...]
 
     def fits(self, cells: Words) -> Mask:
-        """Say which of these cells, as long as the shape is, have it."""
+        """Say which of these cells, all as long as the shape is, have it."""
         wrong = np.zeros(len(cells), np.uint64)
         for word, (expected, slack, high) in zip(cells.T, self.pattern, strict=False):
             # A byte that is as expected differs by nought, and a digit from another by at most nine: with the slack
