@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.landing.codec import RefusedError, Status
+from relay.landing.codec import RefusedError
+from relay.sftp import Status
 
 RemotePath = tuple[str, ...]
 """A path as its names from the account's root: `("uploads", "list.csv")`; the root itself is empty."""

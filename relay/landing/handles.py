@@ -4,7 +4,8 @@ import threading
 from collections import Counter
 from typing import Final
 
-from relay.landing.codec import RefusedError, Status
+from relay.landing.codec import RefusedError
+from relay.sftp import Status
 
 DESCRIPTORS_EACH: Final = 2
 """An upload has a second one while what was written is on its way to the disk."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from relay.landing import codec
-from relay.landing.codec import Answer, Fields, OpenFlag, RefusedError, Status, Write
+from relay.landing.codec import Answer, RefusedError, Write
 from relay.landing.filesystem import Download, Listing, RemotePath, Root, os_error, remote_path, shown
 from relay.landing.handles import Handles
 from relay.landing.room import NoRoomError, Room
 from relay.landing.upload import Background, Upload
 from relay.log import Event, emit
 from relay.model import Fingerprint, Landing, RelayError
+from relay.sftp import MOST_DATA, MOST_PACKET, Fields, OpenFlag, Status
 
 MOST_HANDLES: Final = 64
 """Files and directories that one session may have open at once."""
@@ -235,7 +236,7 @@ class Operations:
     def read(self, fields: Fields) -> Answer:
         """READ."""
         opened = self._open_handle(fields.string())
-        offset, length = fields.u64(), min(fields.u32(), codec.MOST_DATA)
+        offset, length = fields.u64(), min(fields.u32(), MOST_DATA)
         if isinstance(opened, Listing):
             raise RefusedError(Status.FAILURE, "A directory cannot be read")
         content = opened.read(offset, length) if offset + length < 1 << 63 else b""
@@ -327,7 +328,7 @@ class Operations:
 
     def limits(self, _: Fields) -> Answer:
         """Say how much may be asked for at once."""
-        return codec.numbers64(codec.MOST_PACKET, codec.MOST_DATA, codec.MOST_DATA, MOST_HANDLES)
+        return codec.numbers64(MOST_PACKET, MOST_DATA, MOST_DATA, MOST_HANDLES)
 
     # Directories
 

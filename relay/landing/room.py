@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.landing.codec import RefusedError, Status
+from relay.landing.codec import RefusedError
 from relay.log import Event, emit
 from relay.settings import format_size
+from relay.sftp import Status
 
 _MEASURED_AGAIN_AFTER: Final = 5.0
 """Seconds for which a measurement is good. What leaves an account's view meanwhile still counts, as nobody says so."""

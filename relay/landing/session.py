@@ -9,9 +9,10 @@ from typing import Any, Final
 import asyncssh
 
 from relay.landing import codec, table
-from relay.landing.codec import Answer, BadMessageError, Fields, Inbox, Kind
+from relay.landing.codec import Answer
 from relay.landing.operations import Operations
 from relay.landing.pace import Pace
+from relay.sftp import BadMessageError, Fields, Inbox, Kind
 
 WINDOW: Final = 4 * 1024 * 1024
 """Bytes that a client may send ahead. More makes asyncssh slower, less makes far-away clients slower."""

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from relay.landing.codec import Answer, Fields, Kind
+from relay.landing.codec import Answer
 from relay.landing.operations import Operations
+from relay.sftp import Fields, Kind
 
 
 @dataclass(frozen=True, slots=True)

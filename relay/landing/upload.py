@@ -7,10 +7,11 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Final
 
-from relay.landing.codec import RefusedError, Status
+from relay.landing.codec import RefusedError
 from relay.landing.filesystem import RemotePath, Root, os_error, shown
 from relay.landing.room import NoRoomError, Room
 from relay.model import Fingerprint
+from relay.sftp import Status
 
 WRITE_BACK_EVERY: Final = 8 * 1024 * 1024
 """So many bytes are left to the operating system's leisure at most; the rest is under way, and CLOSE stays short."""

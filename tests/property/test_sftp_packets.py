@@ -11,7 +11,8 @@ from parts.descriptors import open_descriptors
 from parts.landing import LandingZone, until
 from parts.sftp import RawSftp, string
 
-from relay.landing.codec import MOST_PACKET, BadMessageError, Fields, Inbox, Kind, write_request
+from relay.landing.codec import write_request
+from relay.sftp import MOST_PACKET, BadMessageError, Fields, Inbox, Kind
 
 HANDLES = st.sampled_from([b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3", b"", b"\xff" * 4, b"\0" * 5])
 """The first handles that a session gives out, and what it never does."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parts.sftp import string
 
 from relay.landing import codec
-from relay.landing.codec import BadMessageError, Fields, Inbox, Kind, Status
+from relay.sftp import MOST_PACKET, BadMessageError, Fields, Inbox, Kind, Status
 
 
 def cut(chunks: Sequence[bytes]) -> list[bytes]:
@@ -48,7 +48,7 @@ def test_the_inbox_counts_only_what_was_not_taken() -> None:
     assert len(inbox) == len(string(b"second"))
 
 
-@pytest.mark.parametrize("length", [0, codec.MOST_PACKET + 1, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, MOST_PACKET + 1, 0xFFFFFFFF])
 def test_an_impossible_length_is_refused_at_once(length: int) -> None:
     """Four bytes are enough to know that no packet will follow; nobody waits for 4 GiB."""
     inbox = Inbox()

@@ -12,14 +12,15 @@ from parts.sftp import string
 
 from relay import log
 from relay.landing import codec, table
-from relay.landing.codec import Answer, Fields, Kind, Status
+from relay.landing.codec import Answer
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
 from relay.landing.operations import MOST_HANDLES, Custody, Operations
 from relay.landing.room import Allowance, Floor, Room, measure
 from relay.model import Landing, RelayError
+from relay.sftp import MOST_DATA, Fields, Kind, OpenFlag, Status
 
-CREATE = codec.OpenFlag.WRITE | codec.OpenFlag.CREATE | codec.OpenFlag.TRUNCATE
+CREATE = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE
 
 
 class Client:
@@ -123,7 +124,7 @@ def test_every_way_to_open_a_file(client: Client, flags: str, outcome: str, *, e
     """An upload begins empty, and a published file is never written again (rule L3)."""
     if exists:
         (client.landing / "uploads" / "list.csv").write_bytes(b"published")
-    answer = client.open("/uploads/list.csv", sum(codec.OpenFlag[name] for name in flags.split()))
+    answer = client.open("/uploads/list.csv", sum(OpenFlag[name] for name in flags.split()))
     if answer.kind == Kind.HANDLE:
         assert outcome == ("upload" if client.operations.uploads else "download")
     else:
@@ -134,7 +135,7 @@ def test_every_way_to_open_a_file(client: Client, flags: str, outcome: str, *, e
 def test_a_directory_is_not_a_file(client: Client) -> None:
     """Neither to write nor to read."""
     assert message(client.open("/uploads")) == "The name is taken"
-    assert status(client.open("/uploads", codec.OpenFlag.READ)) == Status.NO_SUCH_FILE
+    assert status(client.open("/uploads", OpenFlag.READ)) == Status.NO_SUCH_FILE
     assert status(client.open("/")) == Status.PERMISSION_DENIED
 
 
@@ -201,7 +202,7 @@ def test_what_is_closed_refused_or_given_up_counts_no_more(client: Client) -> No
         client.handles.take("amperity")
     for _ in range(3):
         assert status(client.ask(Kind.CLOSE, string(client.upload("/uploads/list.csv")))) == Status.OK
-        assert status(client.open("/uploads/nothing", codec.OpenFlag.READ)) == Status.NO_SUCH_FILE
+        assert status(client.open("/uploads/nothing", OpenFlag.READ)) == Status.NO_SUCH_FILE
         client.full = True
         assert status(client.ask(Kind.CLOSE, string(client.upload("/uploads/list.csv")))) == Status.FAILURE
         client.full = False
@@ -216,7 +217,7 @@ def test_one_handle_that_cannot_be_closed_does_not_keep_the_others(client: Clien
     client.upload("/uploads/first")
     there = client.landing / "there"
     there.touch()
-    client.open("/there", codec.OpenFlag.READ)
+    client.open("/there", OpenFlag.READ)
     client.upload("/uploads/last")
     os.close(next(number for number, target in open_descriptors().items() if target == str(there)))
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -230,7 +231,7 @@ def test_a_handle_that_cannot_be_closed_is_given_back(client: Client) -> None:
     """It is tried once: its number may be another file's by then."""
     there = client.landing / "there"
     there.touch()
-    handle = client.open("/there", codec.OpenFlag.READ).body[4:]
+    handle = client.open("/there", OpenFlag.READ).body[4:]
     os.close(next(number for number, target in open_descriptors().items() if target == str(there)))
     assert status(client.ask(Kind.CLOSE, string(handle))) == Status.FAILURE
     assert "not open" in message(client.ask(Kind.CLOSE, string(handle)))
@@ -319,7 +320,7 @@ def test_the_size_of_an_open_upload_is_set(client: Client) -> None:
     assert status(client.ask(Kind.FSETSTAT, string(handle) + struct.pack(">IQ", 0x1, 4))) == Status.OK
     client.ask(Kind.CLOSE, string(handle))
     assert (client.landing / "uploads" / "list.csv").read_bytes() == b"0123"
-    reading = client.open("/uploads/list.csv", codec.OpenFlag.READ).body[4:]
+    reading = client.open("/uploads/list.csv", OpenFlag.READ).body[4:]
     answer = client.ask(Kind.FSETSTAT, string(reading) + struct.pack(">IQ", 0x1, 0))
     assert status(answer) == Status.PERMISSION_DENIED
 
@@ -370,8 +371,8 @@ def test_unknown_extensions_are_unsupported(client: Client, name: bytes) -> None
 def test_a_download_is_read_to_its_end_and_not_beyond(client: Client) -> None:
     """At most as much at once as was announced; behind the end there is EOF, however far."""
     (client.landing / "uploads" / "big").write_bytes(bytes(300 * 1024))
-    handle = string(client.open("/uploads/big", codec.OpenFlag.READ).body[4:])
-    assert len(client.ask(Kind.READ, handle + struct.pack(">QI", 0, 2**32 - 1)).body) == 4 + codec.MOST_DATA
+    handle = string(client.open("/uploads/big", OpenFlag.READ).body[4:])
+    assert len(client.ask(Kind.READ, handle + struct.pack(">QI", 0, 2**32 - 1)).body) == 4 + MOST_DATA
     assert client.ask(Kind.READ, handle + struct.pack(">QI", 300 * 1024 - 1, 10)).body == string(b"\0")
     for offset in (300 * 1024, 2**63 - 1, 2**63, 2**64 - 1):
         assert status(client.ask(Kind.READ, handle + struct.pack(">QI", offset, 10))) == Status.EOF
@@ -380,7 +381,7 @@ def test_a_download_is_read_to_its_end_and_not_beyond(client: Client) -> None:
 def test_a_published_file_is_not_written_by_a_reading_handle(client: Client) -> None:
     """A handle for reading is refused to WRITE and to fsync."""
     (client.landing / "uploads" / "list.csv").write_bytes(b"published")
-    handle = client.open("/uploads/list.csv", codec.OpenFlag.READ).body[4:]
+    handle = client.open("/uploads/list.csv", OpenFlag.READ).body[4:]
     assert status(client.write(handle, b"x")) == Status.PERMISSION_DENIED
     assert (client.landing / "uploads" / "list.csv").read_bytes() == b"published"
 

@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 from parts.sftp import string
 
-from relay.landing.codec import Answer, Fields, Kind
+from relay.landing.codec import Answer
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
 from relay.landing.operations import Custody, Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage
 from relay.landing.session import SftpSession
+from relay.sftp import Fields, Kind
 
 PATIENCE = 20.0
 INIT = b"\1\0\0\0\3"
