@@ -14,7 +14,7 @@ from relay import keys
 from relay.config import UpstreamSettings
 from relay.config.named_files import read_password
 from relay.model import Receipt, RelayError
-from relay.upstream.deadline import Deadline
+from relay.upstream.client import SftpClient
 from relay.upstream.directory import RemoteDirectory
 from relay.upstream.failures import Reason, Step, UpstreamError, met_while
 from relay.upstream.publish import Publication, Upload
@@ -45,18 +45,17 @@ class Session:
         self._connect = connect
         self._served = False
         self._publication: Publication | None = None
-        self._deadline = Deadline(settings.stall_timeout.total_seconds())
-        self.directory = RemoteDirectory(login.sftp, settings.directory, self._deadline)
+        self.directory = RemoteDirectory(login.sftp, settings.directory)
 
     @property
     def lost(self) -> bool:
-        """Whether the connection is known to have ended."""
-        return self._login.connection.is_closed()
+        """Whether it is known to be of no more use."""
+        return self._login.sftp.over or self._login.connection.is_closed()
 
     @property
     def answers(self) -> int:
         """How many answers the upstream has given; one more is progress."""
-        return self._deadline.answers
+        return self._login.sftp.answers
 
     @property
     def host_key(self) -> str:
@@ -184,7 +183,7 @@ class _Credentials:
 class _Login:
     client: _Client
     connection: asyncssh.SSHClientConnection
-    sftp: asyncssh.SFTPClient
+    sftp: SftpClient
 
 
 def _read_credentials(settings: UpstreamSettings) -> _Credentials:
@@ -228,8 +227,9 @@ async def _log_in(settings: UpstreamSettings, credentials: _Credentials, client:
         keepalive_count_max=_KEEPALIVES,
     )
     try:
-        # Names that are no UTF-8 are other people's, and no reason not to list the directory.
-        return _Login(client, connection, await connection.start_sftp_client(path_errors="surrogateescape"))
+        sftp = SftpClient(settings.stall_timeout.total_seconds())
+        await connection.create_session(lambda: sftp, subsystem="sftp", encoding=None)
+        await sftp.greet()
     except BaseException as trouble:
         lost = connection.is_closed()
         connection.close()
@@ -237,6 +237,7 @@ async def _log_in(settings: UpstreamSettings, credentials: _Credentials, client:
             # Said of a session that is refused, too; but here nobody was left to refuse it.
             raise asyncssh.ConnectionLost("while the session was opened") from trouble
         raise
+    return _Login(client, connection, sftp)
 
 
 def _since(began: float) -> timedelta:

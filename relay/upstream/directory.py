@@ -1,74 +1,70 @@
 """The upstream's directory, through the few requests that the relay makes of it (rule U3).
 
-Every request has a deadline, since the library waits for ever for a peer that has gone silent, and every trouble leaves
-as an `UpstreamError`. There is no SETSTAT, no append and no overwriting rename here.
+Every trouble leaves as an `UpstreamError`. There is no SETSTAT, no append and no overwriting rename here.
 """
 
 import asyncio
 import hashlib
 import posixpath
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
-from typing import Final, cast
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
 
-import asyncssh
+from relay.sftp import MOST_DATA, BadMessageError, Kind, OpenFlag, string
+from relay.upstream import requests
+from relay.upstream.client import SftpClient
+from relay.upstream.failures import NO_SUCH, Reason, Step, UpstreamError, met_while
+from relay.upstream.remote_file import RemoteFile
+from relay.upstream.requests import StatusError
 
-from relay.upstream.deadline import Deadline
-from relay.upstream.draft import Draft
-from relay.upstream.failures import Reason, Step, UpstreamError
-
-_READ_AT_ONCE: Final = 4 << 20
-_LARGEST_PIECE: Final = 255 << 10
-_IN_FLIGHT_BYTES: Final = 4 << 20
-_IN_FLIGHT_WRITES: Final = 128
+_READS_AT_ONCE: Final = 16
+_SMALLEST_PIECE: Final = 4 << 10
 
 
 class RemoteDirectory:
     """The directory that lists go to.
 
     Args:
-        sftp: an open SFTP session.
+        client: a greeted SFTP session.
         path: the directory, as the upstream names it.
-        deadline: how long the upstream may take to answer.
 
     Every method raises `UpstreamError`.
     """
 
-    def __init__(self, sftp: asyncssh.SFTPClient, path: str, deadline: Deadline) -> None:
-        self._sftp = sftp
+    def __init__(self, client: SftpClient, path: str) -> None:
+        self._client = client
         self._path = path
-        self._deadline = deadline
 
     async def sizes(self) -> dict[str, int]:
-        """Return the sizes in bytes of what lies in it, by name; 0 where the server does not say."""
+        """Return the sizes in bytes of what lies in it, by name; 0 where the server does not say.
+
+        Names that are no UTF-8 are other people's, and no reason not to list the directory.
+        """
         found: dict[str, int] = {}
-        async with (
-            self._deadline.asking(Step.LIST) as answered,
-            aclosing(cast("AsyncGenerator[asyncssh.SFTPName, None]", self._sftp.scandir(self._path))) as entries,
-        ):
-            async for entry in entries:
-                answered()
-                found[str(entry.filename)] = entry.attrs.size or 0
+        with met_while(Step.LIST):
+            handle = string(requests.handle(await self._client.ask(Kind.OPENDIR, _encoded(self._path))))
+            while entries := requests.names(await self._client.ask(Kind.READDIR, handle)):
+                found |= {name.decode(errors="surrogateescape"): size or 0 for name, size in entries}
+            requests.done(await self._client.ask(Kind.CLOSE, handle))
         return found
 
     async def size_of(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None where there is none of that name."""
-        async with self._deadline.asking(Step.LOOK):
+        with met_while(Step.LOOK):
             try:
-                size = (await self._sftp.stat(self._at(name))).size
-            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-                return None
+                size = requests.size(await self._client.ask(Kind.STAT, self._at(name)))
+            except StatusError as status:
+                if status.code in NO_SUCH:
+                    return None
+                raise
         if size is None:
             raise UpstreamError(Reason.LOOK_REFUSED, f"{Step.LOOK}: the server does not say its size")
         return size
 
-    async def open(self, name: str, *, exclusive: bool) -> "RemoteFile":
+    async def open(self, name: str, *, exclusive: bool) -> RemoteFile:
         """Open a file for writing from its beginning: one that must not be there yet, or else emptied if it is."""
-        async with self._deadline.asking(Step.OPEN):
-            # block_size=0 makes one request of each write; splitting and pipelining is done here.
-            file = await self._sftp.open(self._at(name), "xb" if exclusive else "wb", block_size=0)
-        return RemoteFile(file, min(self._sftp.limits.max_write_len, _LARGEST_PIECE), self._deadline)
+        with met_while(Step.OPEN):
+            return RemoteFile(self._client, await self._opened(name, _NEW if exclusive else _EMPTIED))
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a small file that must not be there yet."""
@@ -77,18 +73,23 @@ class RemoteDirectory:
 
     async def rename(self, old: str, new: str) -> None:
         """Rename a file with plain RENAME, which does not overwrite."""
-        async with self._deadline.asking(Step.RENAME):
-            await self._sftp.rename(self._at(old), self._at(new))
+        with met_while(Step.RENAME):
+            requests.done(await self._client.ask(Kind.RENAME, self._at(old), self._at(new)))
 
     async def sha256_of(self, name: str) -> str | None:
         """Return the SHA-256 of a file's content; None where the upstream does not let it be read back."""
-        digest, offset = hashlib.sha256(), 0
+        digest = hashlib.sha256()
         try:
-            async with self._deadline.asking(Step.READ) as answered, self._sftp.open(self._at(name), "rb") as file:
-                while block := cast("bytes", await file.read(_READ_AT_ONCE, offset)):
-                    digest.update(block)
-                    offset += len(block)
-                    answered()
+            with met_while(Step.READ):
+                handle = await self._opened(name, OpenFlag.READ)
+                try:
+                    async with aclosing(self._content(handle)) as blocks:
+                        async for block in blocks:
+                            digest.update(block)
+                except StatusError:
+                    await self._client.ask(Kind.CLOSE, string(handle))
+                    raise
+                requests.done(await self._client.ask(Kind.CLOSE, string(handle)))
         except UpstreamError as error:
             if error.reason is Reason.OPERATION_FAILED:
                 return None
@@ -97,9 +98,12 @@ class RemoteDirectory:
 
     async def remove(self, name: str) -> None:
         """Remove a file of our own; that there is none of that name is no trouble."""
-        async with self._deadline.asking(Step.REMOVE):
-            with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-                await self._sftp.remove(self._at(name))
+        with met_while(Step.REMOVE):
+            try:
+                requests.done(await self._client.ask(Kind.REMOVE, self._at(name)))
+            except StatusError as status:
+                if status.code not in NO_SUCH:
+                    raise
 
     async def clear_away(self, name: str) -> bool:
         """Remove a file of our own if that can be done, and say whether there is none of that name any more."""
@@ -109,73 +113,36 @@ class RemoteDirectory:
             return False
         return True
 
-    def _at(self, name: str) -> str:
-        return posixpath.join(self._path, name)
+    async def _opened(self, name: str, flags: OpenFlag) -> bytes:
+        return requests.handle(await self._client.ask(Kind.OPEN, self._at(name), requests.opening(flags)))
 
+    async def _content(self, handle: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield what is in an open file, read in several pieces at a time.
 
-class RemoteFile:
-    """A file at the upstream that is open for writing."""
-
-    def __init__(self, file: asyncssh.SFTPClientFile, piece: int, deadline: Deadline) -> None:
-        self._file = file
-        self._piece = piece
-        self._deadline = deadline
-
-    async def write(self, content: bytes) -> None:
-        """Write the whole of a small `content` and close the file."""
-        async with self._deadline.asking(Step.WRITE):
-            await self._file.write(content, 0)
-            await self._file.close()
-
-    async def fill(self, draft: Draft) -> None:
-        """Write the whole of `draft` and close the file; when this returns, the upstream acknowledged all of it.
-
-        Raises:
-            UpstreamError: whatever the upstream answers, no acknowledgement in the time that a stall may last, or a
-                draft that is not what was planned. The file stays behind as it is.
+        A server may give less than it is asked for; from then on it is asked for what it gives.
         """
-        async with self._deadline.asking(Step.WRITE) as answered, aclosing(draft.blocks()) as blocks:
-            writes = _Writes(self._file, self._piece, answered)
-            try:
-                async for block in blocks:
-                    await writes.send(block)
-                await writes.settle()
-            finally:
-                await writes.abandon()
-            await self._file.close()
+        offset, piece = 0, MOST_DATA
+        while True:
+            places = [requests.place(offset + number * piece, piece) for number in range(_READS_AT_ONCE)]
+            answers = await asyncio.gather(*[self._client.ask(Kind.READ, string(handle), it) for it in places])
+            for content in map(requests.data, answers):
+                if not content:
+                    return
+                if len(content) > piece:
+                    raise BadMessageError("more of a file than was asked for")
+                yield content
+                offset += len(content)
+                if len(content) < piece:
+                    piece = max(len(content), _SMALLEST_PIECE)
+                    break
+
+    def _at(self, name: str) -> bytes:
+        return _encoded(posixpath.join(self._path, name))
 
 
-class _Writes:
-    """Writes under way to one file: several at a time, so that the round trip is paid once and not for each piece."""
+_NEW: Final = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.EXCLUSIVE
+_EMPTIED: Final = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE
 
-    def __init__(self, file: asyncssh.SFTPClientFile, piece: int, acknowledged: Callable[[], None]) -> None:
-        self._file = file
-        self._piece = piece
-        self._acknowledged = acknowledged
-        self._most = max(1, min(_IN_FLIGHT_BYTES // piece, _IN_FLIGHT_WRITES))
-        self._under_way: deque[asyncio.Task[int]] = deque()
-        self._offset = 0
 
-    async def send(self, block: bytes) -> None:
-        """Send a block in pieces, waiting for the oldest one whenever too many are under way."""
-        for start in range(0, len(block), self._piece):
-            if len(self._under_way) == self._most:
-                await self._oldest()
-            piece = block[start : start + self._piece]
-            self._under_way.append(asyncio.create_task(self._file.write(piece, self._offset)))
-            self._offset += len(piece)
-
-    async def settle(self) -> None:
-        """Wait until every write was acknowledged."""
-        while self._under_way:
-            await self._oldest()
-
-    async def abandon(self) -> None:
-        """Give up what is still under way."""
-        for write in self._under_way:
-            write.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-
-    async def _oldest(self) -> None:
-        await self._under_way.popleft()
-        self._acknowledged()
+def _encoded(path: str) -> bytes:
+    return string(path.encode(errors="surrogateescape"))

@@ -14,7 +14,9 @@ from typing import Final
 
 import asyncssh
 from asyncssh import constants as ssh
-from asyncssh.packet import PacketDecodeError
+
+from relay.sftp import BadMessageError
+from relay.upstream.requests import StatusError
 
 
 class Permanence(StrEnum):
@@ -211,7 +213,7 @@ class UpstreamError(Exception):
         self.hint = hint or FAILURES[reason].hint
 
 
-TROUBLE: Final = (OSError, asyncssh.Error, PacketDecodeError)
+TROUBLE: Final = (OSError, asyncssh.Error, BadMessageError, StatusError)
 """What a peer or the network between can make the library raise; anything else is a defect and is let through."""
 
 
@@ -228,7 +230,7 @@ def classify(trouble: Exception, step: Step) -> UpstreamError:
     """Say what `trouble`, met while doing `step`, is."""
     connecting = step is Step.CONNECT
     match trouble:
-        case asyncssh.SFTPError(code=code):
+        case StatusError(code=code):
             reason, what = _of_status(code, step), f"the server answered with SFTP status {code}"
         case asyncssh.DisconnectError(code=code):
             reason, what = _of_disconnect(code, step), f"the connection ended with SSH code {code}"
@@ -255,7 +257,10 @@ _REFUSED_AT: Final[dict[Step, Reason]] = {
     Step.RENAME: Reason.RENAME_REFUSED,
 }
 
-_ABSENT: Final = frozenset({ssh.FX_NO_SUCH_FILE, ssh.FX_NO_SUCH_PATH, ssh.FX_NOT_A_DIRECTORY})
+NO_SUCH: Final = frozenset({ssh.FX_NO_SUCH_FILE, ssh.FX_NO_SUCH_PATH})
+"""What a server says of a name that it does not have."""
+
+_ABSENT: Final = NO_SUCH | {ssh.FX_NOT_A_DIRECTORY}
 _ABSENT_AT: Final[dict[Step, Reason]] = {
     Step.LIST: Reason.DIRECTORY_MISSING,
     Step.OPEN: Reason.DIRECTORY_MISSING,

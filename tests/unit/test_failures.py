@@ -6,9 +6,11 @@ import socket
 
 import asyncssh
 import pytest
-from asyncssh.packet import PacketDecodeError
+from asyncssh import constants as ssh
 
+from relay.sftp import BadMessageError
 from relay.upstream.failures import FAILURES, Permanence, Reason, Scope, Step, UpstreamError, classify, met_while
+from relay.upstream.requests import StatusError
 
 CONNECT, LIST, LOOK, OPEN, WRITE, RENAME = (
     Step.CONNECT,
@@ -66,24 +68,24 @@ def test_trouble_of_our_own_or_of_one_list_never_suspends_an_upstream() -> None:
         (asyncssh.ChannelOpenError(1, "x"), CONNECT, Reason.SFTP_REFUSED),
         (asyncssh.ChannelOpenError(0xFFFFFFFF, "x"), CONNECT, Reason.SFTP_REFUSED),
         (asyncssh.ChannelOpenError(4, "x"), CONNECT, Reason.TURNED_AWAY),
-        (asyncssh.SFTPNoSuchFile("x"), LIST, Reason.DIRECTORY_MISSING),
-        (asyncssh.SFTPNoSuchFile("x"), OPEN, Reason.DIRECTORY_MISSING),
-        (asyncssh.SFTPNoSuchFile("x"), RENAME, Reason.OPERATION_FAILED),
-        (asyncssh.SFTPPermissionDenied("x"), LIST, Reason.DIRECTORY_REFUSED),
-        (asyncssh.SFTPPermissionDenied("x"), OPEN, Reason.DIRECTORY_REFUSED),
-        (asyncssh.SFTPPermissionDenied("x"), LOOK, Reason.LOOK_REFUSED),
-        (asyncssh.SFTPPermissionDenied("x"), RENAME, Reason.RENAME_REFUSED),
-        (asyncssh.SFTPOpUnsupported("x"), RENAME, Reason.RENAME_REFUSED),
-        (asyncssh.SFTPFailure("x"), RENAME, Reason.OPERATION_FAILED),
-        (asyncssh.SFTPFailure("x"), WRITE, Reason.OPERATION_FAILED),
-        (asyncssh.SFTPNoSpaceOnFilesystem("x"), WRITE, Reason.NO_SPACE),
-        (asyncssh.SFTPQuotaExceeded("x"), WRITE, Reason.NO_SPACE),
-        (asyncssh.SFTPFileAlreadyExists("x"), OPEN, Reason.NAME_TAKEN),
-        (asyncssh.SFTPConnectionLost("x"), WRITE, Reason.CONNECTION_LOST),
-        (asyncssh.SFTPNoConnection("x"), RENAME, Reason.CONNECTION_LOST),
-        (asyncssh.SFTPBadMessage("x"), WRITE, Reason.PROTOCOL_ERROR),
-        (asyncssh.SFTPError(4711, "x"), WRITE, Reason.OPERATION_FAILED),
-        (PacketDecodeError("x"), LOOK, Reason.PROTOCOL_ERROR),
+        (StatusError(ssh.FX_NO_SUCH_FILE), LIST, Reason.DIRECTORY_MISSING),
+        (StatusError(ssh.FX_NO_SUCH_FILE), OPEN, Reason.DIRECTORY_MISSING),
+        (StatusError(ssh.FX_NO_SUCH_FILE), RENAME, Reason.OPERATION_FAILED),
+        (StatusError(ssh.FX_PERMISSION_DENIED), LIST, Reason.DIRECTORY_REFUSED),
+        (StatusError(ssh.FX_PERMISSION_DENIED), OPEN, Reason.DIRECTORY_REFUSED),
+        (StatusError(ssh.FX_PERMISSION_DENIED), LOOK, Reason.LOOK_REFUSED),
+        (StatusError(ssh.FX_PERMISSION_DENIED), RENAME, Reason.RENAME_REFUSED),
+        (StatusError(ssh.FX_OP_UNSUPPORTED), RENAME, Reason.RENAME_REFUSED),
+        (StatusError(ssh.FX_FAILURE), RENAME, Reason.OPERATION_FAILED),
+        (StatusError(ssh.FX_FAILURE), WRITE, Reason.OPERATION_FAILED),
+        (StatusError(ssh.FX_NO_SPACE_ON_FILESYSTEM), WRITE, Reason.NO_SPACE),
+        (StatusError(ssh.FX_QUOTA_EXCEEDED), WRITE, Reason.NO_SPACE),
+        (StatusError(ssh.FX_FILE_ALREADY_EXISTS), OPEN, Reason.NAME_TAKEN),
+        (StatusError(ssh.FX_CONNECTION_LOST), WRITE, Reason.CONNECTION_LOST),
+        (StatusError(ssh.FX_NO_CONNECTION), RENAME, Reason.CONNECTION_LOST),
+        (StatusError(ssh.FX_BAD_MESSAGE), WRITE, Reason.PROTOCOL_ERROR),
+        (StatusError(4711), WRITE, Reason.OPERATION_FAILED),
+        (BadMessageError("x"), LOOK, Reason.PROTOCOL_ERROR),
         (TimeoutError(), WRITE, Reason.STALLED),
         (ConnectionResetError(errno.ECONNRESET, "x"), WRITE, Reason.CONNECTION_LOST),
     ],
@@ -98,10 +100,10 @@ def test_trouble_is_told_apart_by_its_kind(trouble: Exception, step: Step, reaso
 )
 def test_the_words_of_a_message_say_nothing_and_go_nowhere(message: str) -> None:
     """Whatever a peer writes into its message changes no reason and is never repeated."""
-    error = classify(asyncssh.SFTPFailure(message), WRITE)
-    assert error.reason is Reason.OPERATION_FAILED
-    assert error.detail == "writing: the server answered with SFTP status 4 (SFTPFailure)"
-    assert str(error) == f"operation_failed: {error.detail}"
+    error = classify(asyncssh.DisconnectError(4711, message), WRITE)
+    assert error.reason is Reason.CONNECTION_LOST
+    assert error.detail == "writing: the connection ended with SSH code 4711 (DisconnectError)"
+    assert str(error) == f"connection_lost: {error.detail}"
 
 
 def test_an_error_brings_the_consequences_of_its_reason() -> None:
