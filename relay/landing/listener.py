@@ -17,10 +17,11 @@ from relay.config import Config, LimitSettings
 from relay.keys import load_host_keys
 from relay.landing.accounts import Accounts
 from relay.landing.algorithms import OFFERED, offered_host_keys
+from relay.landing.custody import Custody
 from relay.landing.door import Door
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
-from relay.landing.operations import Custody, Operations
+from relay.landing.operations import Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession

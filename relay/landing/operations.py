@@ -9,17 +9,15 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from relay.landing import codec
 from relay.landing.codec import Answer, RefusedError, Write
+from relay.landing.custody import Custody
 from relay.landing.filesystem import Download, Listing, RemotePath, Root, os_error, remote_path, shown
-from relay.landing.handles import Handles
-from relay.landing.room import NoRoomError, Room
 from relay.landing.upload import Background, Upload
-from relay.log import Event, emit
-from relay.model import Fingerprint, Landing, RelayError
+from relay.model import RelayError
 from relay.sftp import MOST_DATA, MOST_PACKET, Fields, OpenFlag, Status
 
 MOST_HANDLES: Final = 64
@@ -28,23 +26,6 @@ MOST_HANDLES: Final = 64
 _ENTRIES_AT_ONCE: Final = 100
 
 _Handle = Upload | Download | Listing
-
-
-@dataclass(frozen=True, slots=True)
-class Custody:
-    """Whose uploads these are, how much room and how many handles there are for them, and who is told of them.
-
-    `note` makes a landing durable; `landed` is called when its client has been told so; `stopping` says whether it is
-    too late to begin an upload.
-    """
-
-    account: str
-    session: str
-    room: Room
-    handles: Handles
-    note: Callable[[Landing], object]
-    landed: Callable[[], None]
-    stopping: Callable[[], bool]
 
 
 class Operations:
@@ -97,24 +78,9 @@ class Operations:
             stack.callback(self._root.close)
             for handle in handles.values():
                 if isinstance(handle, Upload):
-                    stack.callback(self._abort, handle, reason)
+                    stack.callback(self._custody.give_up, handle, reason)
                 else:
                     stack.callback(handle.close)
-
-    def _abort(self, upload: Upload, reason: str) -> None:
-        size = upload.size
-        upload.discard()
-        self._say_unconfirmed(upload, size, reason)
-
-    def _say_unconfirmed(self, upload: Upload, size: int, reason: str) -> None:
-        emit(
-            Event.LANDING_UPLOAD_UNCONFIRMED,
-            session=self._custody.session,
-            account=self._custody.account,
-            path=shown(upload.path),
-            bytes=size,
-            reason=reason,
-        )
 
     # Handles
 
@@ -170,26 +136,11 @@ class Operations:
             raise RefusedError(Status.OP_UNSUPPORTED, "Resuming is not supported; send the whole file again")
         if not exists and not flags & OpenFlag.CREATE:
             raise os_error(errno.ENOENT)
-        self._admit(path)
+        self._custody.admit(path)
         readable = bool(flags & OpenFlag.READ)
         return Upload(
             self._root, self._custody.room, self._background, path, must_be_new=must_be_new, readable=readable
         )
-
-    def _admit(self, path: RemotePath) -> None:
-        """See that there is room for a file or directory; that there is none, the operator should know (rule L8)."""
-        try:
-            self._custody.room.admit()
-        except NoRoomError as refusal:
-            custody = self._custody
-            emit(
-                Event.LANDING_UPLOAD_REFUSED,
-                session=custody.session,
-                account=custody.account,
-                path=shown(path),
-                reason=refusal.reason,
-            )
-            raise
 
     def close(self, fields: Fields) -> Answer:
         """CLOSE: of an upload, the commit (rule L1)."""
@@ -197,41 +148,13 @@ class Operations:
         opened = self._open_handle(handle)
         try:
             if isinstance(opened, Upload):
-                return self._commit(opened)
+                return replace(codec.OK, then=self._custody.take(opened))
             del self._handles[handle]
             opened.close()
         finally:
             self._handles.pop(handle, None)
             self._custody.handles.give_back(self._custody.account)
         return codec.OK
-
-    def _commit(self, upload: Upload) -> Answer:
-        custody = self._custody
-
-        def note(fingerprint: Fingerprint, size: int) -> None:
-            path = shown(upload.path)
-            custody.note(Landing(custody.account, path, fingerprint, size, confirmed=True, session=custody.session))
-
-        size, reason = upload.size, "not_durable"
-        try:
-            upload.commit(note)
-        except BaseException as trouble:
-            if isinstance(trouble, RefusedError):
-                reason = upload.failure or "incomplete"
-            self._say_unconfirmed(upload, size, reason)
-            raise
-        return replace(codec.OK, then=lambda: self._say_confirmed(upload, size))
-
-    def _say_confirmed(self, upload: Upload, size: int) -> None:
-        custody = self._custody
-        emit(
-            Event.LANDING_UPLOAD_CONFIRMED,
-            session=custody.session,
-            account=custody.account,
-            path=shown(upload.path),
-            bytes=size,
-        )
-        custody.landed()
 
     def read(self, fields: Fields) -> Answer:
         """READ."""
@@ -356,7 +279,7 @@ class Operations:
         """MKDIR."""
         path = remote_path(fields.string())
         fields.size_attribute()
-        self._admit(path)
+        self._custody.admit(path)
         self._root.make_directory(path)
         return codec.OK
 

@@ -12,9 +12,10 @@ import pytest
 from parts.sftp import string
 
 from relay.landing.codec import Answer
+from relay.landing.custody import Custody
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
-from relay.landing.operations import Custody, Operations
+from relay.landing.operations import Operations
 from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage
 from relay.landing.session import SftpSession
