@@ -4,6 +4,7 @@ Pure: bytes in, values out, and the other way round. Nothing here knows a file o
 answers.
 """
 
+from collections import deque
 from enum import IntEnum, IntFlag
 from typing import Final
 
@@ -14,6 +15,9 @@ MOST_PACKET: Final = 256 * 1024 + 1024
 
 MOST_DATA: Final = 255 * 1024
 """Most bytes of a file in one answer, and in one WRITE as far as clients that ask are told; OpenSSH's figure."""
+
+_LENGTH: Final = 4
+_SMALL: Final = 4096
 
 
 class Kind(IntEnum):
@@ -89,36 +93,58 @@ class Inbox:
     """Cuts the bytes as they arrive into packets."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
-        self._taken = 0
+        self._pieces: deque[bytes | memoryview] = deque()
+        self._waiting = 0
 
     def __len__(self) -> int:
         """How many bytes wait to be taken."""
-        return len(self._bytes) - self._taken
+        return self._waiting
 
     def feed(self, received: bytes) -> None:
-        """Add what was received. No packet that `take` returned before may be in use any more."""
-        if self._taken:
-            del self._bytes[: self._taken]
-            self._taken = 0
-        self._bytes += received
+        """Add what was received."""
+        self._waiting += len(received)
+        if self._pieces and len(self._pieces[-1]) + len(received) <= _SMALL:
+            # Who sends a byte at a time must not have the memory of a piece for each.
+            received = b"".join((self._pieces.pop(), received))
+        self._pieces.append(received)
 
     def take(self) -> memoryview | None:
-        """Return the next packet without its length, not copied, or None until all of it is there.
+        """Return the next packet without its length, or None until all of it is there.
 
         Raises:
             BadMessageError: the packet has no type, or is longer than `MOST_PACKET`.
         """
-        start = self._taken + 4
-        if start > len(self._bytes):
+        if self._waiting < _LENGTH:
             return None
-        length = int.from_bytes(self._bytes[self._taken : start], "big")
+        length = int.from_bytes(self._front(_LENGTH)[:_LENGTH], "big")
         if not 1 <= length <= MOST_PACKET:
             raise BadMessageError(f"a packet of {length} bytes")
-        if start + length > len(self._bytes):
+        size = _LENGTH + length
+        if self._waiting < size:
             return None
-        self._taken = start + length
-        return memoryview(self._bytes)[start : self._taken]
+        front = self._front(size)
+        self._pieces.popleft()
+        if size < len(front):
+            self._pieces.appendleft(front[size:])
+        self._waiting -= size
+        return front[_LENGTH:size]
+
+    def _front(self, size: int) -> memoryview:
+        """Return the first piece, after it was made to have so many bytes at least: they are copied only for that."""
+        first = memoryview(self._pieces[0])
+        if len(first) >= size:
+            return first
+        parts: list[bytes | memoryview] = []
+        missing = size
+        while missing:
+            piece = memoryview(self._pieces.popleft())
+            parts.append(piece[:missing])
+            if missing < len(piece):
+                self._pieces.appendleft(piece[missing:])
+            missing -= len(parts[-1])
+        first = memoryview(b"".join(parts))
+        self._pieces.appendleft(first)
+        return first
 
 
 class Fields:

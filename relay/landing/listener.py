@@ -26,6 +26,7 @@ from relay.landing.pace import Pace
 from relay.landing.room import Allowance, Floor, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession
 from relay.landing.sources import Network
+from relay.landing.turns import Turns
 from relay.landing.visit import Visit
 from relay.log import Event, emit
 from relay.model import Landing, RelayError
@@ -81,6 +82,7 @@ class LandingServer:
         self.door = Door(settings.landing, store, displace=self._make_room)
         self.stopping = False
         self.visits: dict[Visit, None] = {}
+        self.turns = Turns()
         self._settings = settings
         self._spool = spool
         self._store = store

@@ -182,12 +182,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _write(self, packet: memoryview) -> None:
         """Do WRITE where it stops nobody else."""
+        write = codec.write_request(packet)
+        perform = partial(self._pace.timed, self._operations.write, write)
         if self._pace.is_slow:
-            write = codec.write_request(memoryview(bytes(packet)))  # the inbox goes on without it
-            self._wait_for(write.request, partial(self._pace.timed, self._operations.write, write))
+            self._wait_for(write.request, perform)
         else:
-            write = codec.write_request(packet)
-            self._answer(write.request, self._pace.timed(self._operations.write, write))
+            self._answer(write.request, perform())
 
     def _wait_for(self, request: int, perform: Callable[[], Answer]) -> None:
         """Have an operation done in a thread."""

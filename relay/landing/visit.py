@@ -79,7 +79,7 @@ class Visit(asyncssh.SSHServer):
         if guest is None:
             conn.abort()
             return
-        self._doorstep = Doorstep(conn, self._be_too_loud)
+        self._doorstep = Doorstep(conn, self._server.turns, self._be_too_loud)
         self.guest = guest
         self._is_inside = self._is_waiting = True
         self._server.visits[self] = None
