@@ -162,6 +162,18 @@ def test_whoever_says_nothing_is_cut_off_in_time_and_costs_no_line(tmp_path: Pat
         assert zone.events("landing.login_refused") == []
 
 
+def test_hundreds_may_wait_to_be_accepted(tmp_path: Path) -> None:
+    """While the service has its hands full, the kernel keeps who comes; a short queue would make them try again."""
+    with a_zone(tmp_path) as zone:
+        has_time = threading.Event()
+        zone.loop.call_soon_threadsafe(has_time.wait, PATIENCE)
+        try:
+            for _ in range(500):
+                zone.held.enter_context(socket.create_connection(("127.0.0.1", zone.port), timeout=PATIENCE / 4))
+        finally:
+            has_time.set()
+
+
 def test_thousands_of_idle_connections_are_held_within_bounds(tmp_path: Path) -> None:
     """Two thousand at one blow from twenty addresses: few stay, the others cost nothing, and none is left behind."""
     with a_zone(tmp_path, startups="50:30:150", startups_per_source=10) as zone:
