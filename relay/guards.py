@@ -7,7 +7,7 @@ that a log which is not to show them can tell them from the rest.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -78,12 +78,12 @@ class GuardPolicy(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A list of the same segment that came before and counts (rule D4): newest first in a `History`."""
+    """A list of the same segment that counts (rule D4): newest first, by the order of arrivals, in a `History`."""
 
     delivery_id: str
     state: DeliveryState
     list_date: date
-    landed_at: datetime
+    last_arrival: int
     sha256: str
     remote_name: str | None
 
@@ -109,10 +109,10 @@ class History:
         """The lists in effect for `day`, newest first."""
         return tuple(earlier for earlier in self.earlier if earlier.list_date == day)
 
-    def newer_than(self, landed_at: datetime) -> Earlier | None:
-        """A list that landed after `landed_at` and is on its way or sent already, or None (rule D7)."""
+    def newer_than(self, last_arrival: int) -> Earlier | None:
+        """A list that came after the arrival of this number and is on its way or sent already, or None (rule D7)."""
         return next(
-            (it for it in self.earlier if it.landed_at > landed_at and it.state is not DeliveryState.HELD), None
+            (it for it in self.earlier if it.last_arrival > last_arrival and it.state is not DeliveryState.HELD), None
         )
 
 

@@ -303,7 +303,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Verdict: a list that landed later is already on its way or sent, so this one is superseded at birth (rule D7)."""
+    """Verdict: a list that came later is already on its way or sent, so this one is superseded at birth (rule D7)."""
 
     other_id: str
 
@@ -349,7 +349,8 @@ class Slice:
 class Acceptance:
     """What holds for every list of an accepted export.
 
-    `list_date` is today in the route's time zone. From `stale_at` on an unsent list is held (rule G8). `delays` are
+    `list_date` is today in the route's time zone. `last_arrival` is the number of the arrival that came last of the
+    export's, which is the order of lists (rule D8). From `stale_at` on an unsent list is held (rule G8). `delays` are
     the seconds spent so far, by stage. `comparisons` has, by ordinal, the lists that could be compared with
     the one last sent of their segment, `cuts` those that go out as several files if they go out at once (rule D13).
     """
@@ -359,6 +360,7 @@ class Acceptance:
     upstream: str
     client_domain: str
     landed_at: datetime
+    last_arrival: int
     stale_at: datetime
     delays: dict[str, float]
     comparisons: Mapping[int, Comparison] = field(default_factory=dict)
@@ -373,9 +375,10 @@ class Delivery:
     None where there was none to compare with (rule G12).
 
     `remote_name` and `remote_date` are given once, when the delivery enters `queued`, and never change.
-    `planned_on` is the date of planning in the route's time zone. From `stale_at` on, a delivery that is still unsent
-    is held (rule G8); a person's release moves it. `unanswered` is the name at the upstream under which an attempt may
-    have left the list although a request of its got no answer (rules U8 and U9).
+    `planned_on` is the date of planning in the route's time zone. `last_arrival` is the number of the arrival that came
+    last of its export's, or would have come next when it was restored: the order of lists (rule D8). From `stale_at`
+    on, a delivery that is still unsent is held (rule G8); a person's release moves it. `unanswered` is the name at the
+    upstream under which an attempt may have left the list although a request of its got no answer (rules U8 and U9).
 
     `files` is how many files the list goes out as, of which the upstream has the first `files_sent` (rule D13); where
     there are several, `remote_name` is the first one's, and the numbers in the others' names follow.
@@ -395,6 +398,7 @@ class Delivery:
     planned_at: datetime
     planned_on: date
     landed_at: datetime
+    last_arrival: int
     stale_at: datetime
     remote_name: str | None = None
     remote_date: date | None = None

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -150,10 +150,10 @@ def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Pa
     now = datetime.now(UTC)
     day = settings.day_of(now)
     judged: list[Judged] = []
-    with _histories(loaded, settings, now, work) as history_of:
+    with _histories(loaded, settings, day, work) as (history_of, next_arrival):
         for draft in report.drafts:
             history = _beside(judged, draft, history_of(draft))
-            verdict = plan(draft, report, history, now, day, settings.guards)
+            verdict = plan(draft, report, history, next_arrival, day, settings.guards)
             judged.append(Judged(draft, history.last_sent_rows, history.overlap, verdict, _files(draft, settings)))
     return judged
 
@@ -175,28 +175,34 @@ def _beside(judged: Sequence[Judged], draft: Draft, history: "History") -> "Hist
 
 @contextmanager
 def _histories(
-    loaded: "Config", settings: "RouteSettings", now: datetime, work: Path
-) -> "Iterator[Callable[[Draft], History]]":
-    """Give a way to look up what is known of a list's segment: nothing, where the service never ran."""
+    loaded: "Config", settings: "RouteSettings", day: date, work: Path
+) -> "Iterator[tuple[Callable[[Draft], History], int]]":
+    """Give a way to look up what is known of a list's segment, and the number that its arrival would have.
+
+    Where the service never ran, nothing is known.
+    """
     from relay.guards import History
     from relay.rewrite.overlap import compare
     from relay.spool import Spool
 
     if not has_state(loaded):
-        yield lambda _: History(last_sent_rows=None, is_new=True)
+        yield lambda _: History(last_sent_rows=None, is_new=True), 1
         return
-    day, spool = settings.day_of(now), Spool(loaded.state_dir)
+    spool = Spool(loaded.state_dir)
     with read_state(loaded) as store:
         last_sent = store.last_sent(settings.upstream, settings.client_domain)
+        next_arrival = store.next_arrival()
 
         def history_of(draft: Draft) -> History:
-            history = store.history(settings.upstream, settings.client_domain, draft.segment, day=day, landed_at=now)
+            history = store.history(
+                settings.upstream, settings.client_domain, draft.segment, day=day, last_arrival=next_arrival
+            )
             if (last := last_sent.get(draft.segment)) is None:
                 return history
             today = work / "drafts" / draft.file if draft.file else None
             return replace(history, overlap=compare(today, spool.draft(last)))
 
-        yield history_of
+        yield history_of, next_arrival
 
 
 def _write(report: Report, work: Path, output: Path) -> None:

@@ -43,7 +43,7 @@ def _rules(route: RouteSettings, export: Export) -> Rules:
 
 def _judgement(report: Report, acceptance: Acceptance, route: RouteSettings) -> Callable[[Draft, History], Verdict]:
     def judge(draft: Draft, history: History) -> Verdict:
-        return plan(draft, report, history, acceptance.landed_at, acceptance.list_date, route.guards)
+        return plan(draft, report, history, acceptance.last_arrival, acceptance.list_date, route.guards)
 
     return judge
 
@@ -111,6 +111,7 @@ class Acceptor:
                 upstream=route.upstream,
                 client_domain=route.client_domain,
                 landed_at=landed_at,
+                last_arrival=max(part.id for part in parts),
                 stale_at=landed_at + route.stale_after,
                 delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
                 comparisons=comparisons,

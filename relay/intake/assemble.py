@@ -114,7 +114,8 @@ class _AccountScan:
             *(it for it in self._known.values() if it.state is ArrivalState.WITHDRAWN),
         ]
         waiting = {Group(export.route, export.path): export for export in self._store.gathering(self._account)}
-        landed = list(self._landed())
+        # In the order in which they came: the older of two lists of a segment is to be planned first.
+        landed = sorted(self._landed(), key=lambda arrival: arrival.id)
         grounds: dict[Group, Ground] = {}
         for arrival in (it for it in landed if role_of(it.path) is Role.PART):
             route = self._route_for(self._account, arrival.path)
@@ -154,7 +155,8 @@ class _AccountScan:
 
     def _landed(self) -> Iterator[Arrival]:
         """Yield the arrivals that wait to be claimed, noting those first that nobody told of."""
-        for file in self._files:
+        # Their numbers are the order of their lists (rule D8), so what nobody told of is noted as it was written.
+        for file in sorted(self._files, key=lambda file: file.changed_at):
             noted = self._known.get(file.fingerprint)
             if noted is None:
                 # Rule L5: nobody told us that it is complete, so it must have rested.
@@ -177,7 +179,8 @@ class _AccountScan:
     def _claim(self, arrival: Arrival, route: RouteSettings | None) -> str | None:
         """Make an export of a settled arrival and return its id, or None where it is not yet, or not, to be one."""
         settled_at = arrival.landed_at + self._settle(arrival, route)
-        if settled_at > self._now():
+        # One that landed in the future did so before the clock was set back: it is not to wait for so long.
+        if arrival.landed_at <= self._now() < settled_at:
             self._due.append(settled_at)
             return None
         if route is None:

@@ -78,19 +78,19 @@ def _rest(gathered: Gathered, patience: Patience, *, is_directory: bool) -> time
         return patience.quiet
     if not is_directory:
         return patience.settle
-    last_part_at = max(it.landed_at for it in gathered.parts)
-    is_marked = any(mark is Mark.WHOLE and end.landed_at >= last_part_at for end, mark in gathered.ends)
+    last_part = max(it.id for it in gathered.parts)
+    is_marked = any(mark is Mark.WHOLE and end.id > last_part for end, mark in gathered.ends)
     return patience.settle if is_marked else patience.quiet
 
 
 def _of_an_earlier_run(gathered: Gathered) -> list[str]:
     """Say which parts were left over when a new run began to send the others anew (rule C7)."""
-    anew = [it.landed_at for it in gathered.parts if it.path in gathered.sent_anew]
+    anew = [it.id for it in gathered.parts if it.path in gathered.sent_anew]
     if not anew:
         return []
-    began_at = min(anew)
-    run = [_name(it) for it in gathered.parts if it.landed_at >= began_at]
-    older = [_name(it) for it in gathered.parts if it.landed_at < began_at]
+    first = min(anew)
+    run = [_name(it) for it in gathered.parts if it.id >= first]
+    older = [_name(it) for it in gathered.parts if it.id < first]
     if not older or not is_a_run([*run, *older]) or not is_a_run(run):
         return []
     return [f"{run[0]} was sent anew, and {older[0]}, from before, was not: it may be of an earlier run"]

@@ -89,7 +89,7 @@ def _plan_draft(
         acceptance.client_domain,
         draft.segment,
         day=acceptance.list_date,
-        landed_at=acceptance.landed_at,
+        last_arrival=acceptance.last_arrival,
     )
     history = replace(history, overlap=_overlap(acceptance, draft, history))
     new = partial(_new_delivery, export, draft, acceptance, history, transaction.now)
@@ -169,6 +169,7 @@ def _new_delivery(
         planned_at=now,
         planned_on=acceptance.list_date,
         landed_at=acceptance.landed_at,
+        last_arrival=acceptance.last_arrival,
         stale_at=acceptance.stale_at,
         previous_rows=history.last_sent_rows,
         **(asdict(history.overlap) if history.overlap else {}),

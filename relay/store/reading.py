@@ -10,7 +10,7 @@ from relay.guards import History
 from relay.model import Backlog, Delivery, DeliveryState, Export, ExportState, Transition
 from relay.store.rows import delivery_of, export_of, transition_of
 from relay.store.schema import deliveries, exports, log_position, transitions
-from relay.store.segments import history_of
+from relay.store.segments import NEWEST_FIRST, history_of, next_arrival
 from relay.store.verbs import Verbs, find_delivery, find_export
 
 
@@ -73,9 +73,7 @@ class ReadingVerbs(Verbs):
 
     def last_sent(self, upstream: str, client_domain: str) -> dict[str, Delivery]:
         """Return, by segment, the list last sent: what should be live at the upstream."""
-        newest_first = func.row_number().over(
-            partition_by=deliveries.c.segment, order_by=(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
-        )
+        newest_first = func.row_number().over(partition_by=deliveries.c.segment, order_by=NEWEST_FIRST)
         sent = (
             select(deliveries, newest_first.label("rank"))
             .where(
@@ -89,10 +87,15 @@ class ReadingVerbs(Verbs):
         with self._database.reading() as connection:
             return {row["segment"]: delivery_of(row) for row in connection.execute(query).mappings()}
 
-    def history(self, upstream: str, client_domain: str, segment: str, *, day: date, landed_at: datetime) -> History:
-        """Return what a list of this segment would be judged against that landed at `landed_at`, planned on `day`."""
+    def history(self, upstream: str, client_domain: str, segment: str, *, day: date, last_arrival: int) -> History:
+        """Return what a list of this segment is judged against on `day` whose last arrival has that number."""
         with self._database.reading() as connection:
-            return history_of(connection, upstream, client_domain, segment, day=day, landed_at=landed_at)
+            return history_of(connection, upstream, client_domain, segment, day=day, last_arrival=last_arrival)
+
+    def next_arrival(self) -> int:
+        """Return the number that the next arrival will have."""
+        with self._database.reading() as connection:
+            return next_arrival(connection)
 
     def counts(self) -> Backlog:
         """Return how much waits for its turn and how much for a person."""

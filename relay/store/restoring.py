@@ -12,7 +12,7 @@ from relay.store.journal import Transaction
 from relay.store.moves import bear_delivery, facts_of_delivery
 from relay.store.rows import delivery_of
 from relay.store.schema import deliveries
-from relay.store.segments import give_names, of_segment, supersede_older
+from relay.store.segments import NEWEST_FIRST, give_names, next_arrival, of_segment, supersede_older
 from relay.store.slices import bear_slices, cuts_of
 from relay.store.verbs import Verbs, the_delivery, the_export
 
@@ -28,7 +28,7 @@ class RestoringVerbs(Verbs):
                 of_segment(upstream, client_domain, segment),
                 deliveries.c.state == DeliveryState.SENT,
             )
-            .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
+            .order_by(*NEWEST_FIRST)
         )
         with self._database.reading() as connection:
             return [delivery_of(row) for row in connection.execute(query).mappings()]
@@ -45,7 +45,7 @@ class RestoringVerbs(Verbs):
     ) -> Delivery:
         """Have the list of a sent delivery sent again, as a new delivery with a new name (rule D12).
 
-        It counts as landed now, so it takes the place of everything unsent of its segment, and no guard judges it. What
+        It counts as come now, so it takes the place of everything unsent of its segment, and no guard judges it. What
         went out as several files does so again, cut as it was (rule D13).
 
         Args:
@@ -87,7 +87,7 @@ def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: 
             of_segment(source.upstream, source.client_domain, source.segment),
             deliveries.c.state == DeliveryState.SENT,
         )
-        .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
+        .order_by(*NEWEST_FIRST)
     )
     return Delivery(
         id=delivery_id(source.export_id, ordinal),
@@ -104,6 +104,8 @@ def _once_more(transaction: Transaction, source: Delivery, day: date, stale_at: 
         planned_at=transaction.now,
         planned_on=day,
         landed_at=transaction.now,
+        # Behind everything that has landed, and before what lands next, which is planned later.
+        last_arrival=next_arrival(transaction.connection),
         stale_at=stale_at,
         remote_name=remote_name,
         files=source.files,

@@ -15,6 +15,7 @@ from relay.store.journal import Transaction, subject_of_arrival
 from relay.store.moves import move_delivery, move_export
 from relay.store.reminders import Waiting, may_go, waiting_since
 from relay.store.schema import arrivals, deliveries, exports, freshness, slices, transitions
+from relay.store.segments import NEWEST_FIRST
 from relay.store.verbs import Verbs, the_delivery, the_export
 
 KEPT_LISTS: Final = 2
@@ -136,7 +137,7 @@ def _discard(transaction: Transaction, it: str, began_by: Event) -> None:
 def _kept() -> Select[tuple[str]]:
     newest_first = func.row_number().over(
         partition_by=(deliveries.c.upstream, deliveries.c.client_domain, deliveries.c.segment),
-        order_by=(deliveries.c.sent_at.desc(), deliveries.c.place.desc()),
+        order_by=NEWEST_FIRST,
     )
     ranked = (
         select(deliveries.c.id, newest_first.label("rank")).where(deliveries.c.state == DeliveryState.SENT).subquery()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from relay.model import ArrivalState, DeliveryState, ExportState, Freshness
 from relay.store.columns import ClientPath, FingerprintText, Instant
 
-VERSION: Final = "0008"
+VERSION: Final = "0009"
 """The newest revision under `migrations/versions`; a database that says so is opened without Alembic."""
 
 metadata: Final = MetaData()
@@ -115,7 +115,7 @@ arrivals: Final = Table(
 deliveries: Final = Table(
     "deliveries",
     metadata,
-    # The order of planning; it decides between lists that landed at one instant (rule D8).
+    # The order of planning; it decides between the lists of one segment that have one arrival (rule D8).
     Column("place", Integer, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("export_id", String, ForeignKey("exports.id"), nullable=False),
@@ -135,6 +135,8 @@ deliveries: Final = Table(
     Column("size", Integer, nullable=False),
     Column("sha256", String, nullable=False),
     Column("landed_at", Instant, nullable=False),
+    # The order of lists: the number of the last arrival of its export. No clock has a say in it (rule D8).
+    _count("last_arrival"),
     Column("planned_at", Instant, nullable=False),
     Column("planned_on", Date, nullable=False),
     Column("stale_at", Instant, nullable=False),
@@ -164,7 +166,7 @@ deliveries: Final = Table(
     UniqueConstraint("export_id", "ordinal"),
     # Rule D1: no name twice at an upstream.
     UniqueConstraint("upstream", "remote_name"),
-    Index("deliveries_of_segment", *_SEGMENT, "landed_at", "place"),
+    Index("deliveries_of_segment", *_SEGMENT, "last_arrival", "place"),
     Index("deliveries_by_folded_name", "upstream", "client_domain", FOLDED_SEGMENT),
     # Rule D8: one at a time.
     Index("deliveries_sending_once", *_SEGMENT, unique=True, sqlite_where=text("state = 'sending'")),

@@ -1,11 +1,12 @@
 """The lists of one segment: their order, who overtakes whom, and their names.
 
-A segment belongs to an upstream and a client domain (rule D3). Its lists stand in the order in which they landed,
-and those that landed at one instant in the order in which they were planned; "newer" and "older" mean that order.
+A segment belongs to an upstream and a client domain (rule D3). Its lists stand in the order of their arrivals' numbers,
+and those of one arrival in the order in which they were planned; "newer" and "older" mean that order (rule D8). It is
+no order of instants: the host's clock may be set back.
 """
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -13,13 +14,17 @@ from sqlalchemy import (
     Connection,
     Date,
     FromClause,
+    Integer,
     Select,
     String,
     and_,
+    column,
     func,
     literal_column,
     or_,
     select,
+    table,
+    true,
 )
 from sqlalchemy.dialects.sqlite import insert
 
@@ -30,10 +35,16 @@ from relay.naming import folded_segment, remote_name
 from relay.store.journal import Transaction
 from relay.store.moves import move_delivery
 from relay.store.rows import delivery_of
-from relay.store.schema import FOLDED_SEGMENT, deliveries, file_numbers
+from relay.store.schema import FOLDED_SEGMENT, arrivals, deliveries, file_numbers
+
+NEWEST_FIRST: Final = (deliveries.c.last_arrival.desc(), deliveries.c.place.desc())
+"""The lists of one segment, the newest first. Those of them that were sent were sent in that order, too."""
 
 IN_LINE: Final = IN_EFFECT - {DeliveryState.HELD}
 """A list in one of these is on its way to the upstream, or there."""
+
+_numbers: Final = table("sqlite_sequence", column("name", String), column("seq", Integer))
+"""Where SQLite keeps the last number that it gave in a table, also if its row is no longer there."""
 
 _list_date: Final = func.coalesce(deliveries.c.remote_date, deliveries.c.planned_on, type_=Date())
 
@@ -59,24 +70,24 @@ def of_segment(upstream: str, client_domain: str, segment: str) -> ColumnElement
 def older(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     """The condition that `one` comes before `other`."""
     return or_(
-        one.c.landed_at < other.c.landed_at,
-        and_(one.c.landed_at == other.c.landed_at, one.c.place < other.c.place),
+        one.c.last_arrival < other.c.last_arrival,
+        and_(one.c.last_arrival == other.c.last_arrival, one.c.place < other.c.place),
     )
 
 
 def history_of(
-    connection: Connection, upstream: str, client_domain: str, segment: str, *, day: date, landed_at: datetime
+    connection: Connection, upstream: str, client_domain: str, segment: str, *, day: date, last_arrival: int
 ) -> History:
-    """Return what is known of a segment to a list that landed at `landed_at` and is judged on `day`.
+    """Return what is known of a segment to a list whose last arrival has that number, and which is judged on `day`.
 
-    Of the lists in effect it has those of that date and those that landed later (rules D4, D5 and D7), newest planned
-    first; no other can matter.
+    Of the lists in effect it has those of that date and those that came later (rules D4, D5 and D7), newest first; no
+    other can matter.
     """
     of_it = of_segment(upstream, client_domain, segment)
     last_sent = connection.execute(
         select(deliveries.c.rows_out, deliveries.c.id)
         .where(of_it, deliveries.c.state == DeliveryState.SENT)
-        .order_by(deliveries.c.sent_at.desc(), deliveries.c.place.desc())
+        .order_by(*NEWEST_FIRST)
         .limit(1)
     ).first()
     earlier = _deliveries(
@@ -85,9 +96,9 @@ def history_of(
         .where(
             of_it,
             deliveries.c.state.in_(IN_EFFECT),
-            or_(_list_date == day, deliveries.c.landed_at > landed_at),
+            or_(_list_date == day, deliveries.c.last_arrival > last_arrival),
         )
-        .order_by(deliveries.c.place.desc()),
+        .order_by(*NEWEST_FIRST),
     )
     is_new = connection.scalar(select(deliveries.c.id).where(of_it, deliveries.c.state.in_(IN_LINE))) is None
     return History(
@@ -111,6 +122,12 @@ def _similar(connection: Connection, upstream: str, client_domain: str, segment:
     return tuple(connection.scalars(known.distinct().order_by(deliveries.c.segment)))
 
 
+def next_arrival(connection: Connection) -> int:
+    """Return the number that the next arrival will have: what came so far is older, and what comes then newer."""
+    last = connection.scalar(select(_numbers.c.seq).where(_numbers.c.name == arrivals.name))
+    return (last or 0) + 1
+
+
 def came_before(
     connection: Connection, acceptance: Acceptance, route: str, segments: Collection[str]
 ) -> list[Delivery]:
@@ -125,9 +142,10 @@ def _export_before(connection: Connection, acceptance: Acceptance, route: str, s
         .where(
             of_segment(acceptance.upstream, acceptance.client_domain, segment),
             deliveries.c.route == route,
-            deliveries.c.landed_at < acceptance.landed_at,
+            # The export itself has no lists yet: those with its arrival's number were planned, and so came, before.
+            deliveries.c.last_arrival <= acceptance.last_arrival,
         )
-        .order_by(deliveries.c.landed_at.desc(), deliveries.c.place.desc())
+        .order_by(*NEWEST_FIRST)
     )
     return connection.scalar(newest.limit(1))
 
@@ -148,7 +166,7 @@ def supersede_older(transaction: Transaction, queued: Delivery, *, replaces_same
     overtaken = _others(queued).where(
         older(deliveries, _it),
         deliveries.c.state.in_(WAITING),
-        _list_date <= queued.list_date if replaces_same_day else _list_date < queued.list_date,
+        true() if replaces_same_day else _list_date != queued.list_date,
     )
     for delivery in _deliveries(transaction.connection, overtaken):
         move_delivery(transaction, delivery, DeliveryEvent.SUPERSEDED, facts={"other": queued.id})
@@ -160,8 +178,8 @@ def supersede_if_overtaken(transaction: Transaction, delivery: Delivery) -> Deli
         older(_it, deliveries),
         deliveries.c.state.in_(IN_LINE),
         or_(
-            _list_date > delivery.list_date,
-            and_(_list_date == delivery.list_date, deliveries.c.replaces_same_day),
+            _list_date != delivery.list_date,
+            deliveries.c.replaces_same_day,
         ),
     )
     for newer in _deliveries(transaction.connection, overtaking.limit(1)):
@@ -190,7 +208,7 @@ def _others(delivery: Delivery) -> Select[Any]:
     return (
         select(deliveries)
         .where(_it.c.id == delivery.id, same_segment(deliveries, _it), deliveries.c.id != _it.c.id)
-        .order_by(deliveries.c.landed_at.desc(), deliveries.c.place.desc())
+        .order_by(*NEWEST_FIRST)
     )
 
 
@@ -203,7 +221,7 @@ def _earlier(delivery: Delivery) -> Earlier:
         delivery_id=delivery.id,
         state=delivery.state,
         list_date=delivery.list_date,
-        landed_at=delivery.landed_at,
+        last_arrival=delivery.last_arrival,
         sha256=delivery.sha256,
         remote_name=delivery.remote_name,
     )

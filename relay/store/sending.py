@@ -221,7 +221,7 @@ _NEXT: Final = (
     .order_by(
         deliveries.c.route <= bindparam("after_route"),
         deliveries.c.route,
-        deliveries.c.landed_at,
+        deliveries.c.last_arrival,
         deliveries.c.place,
     )
     .limit(1)

@@ -12,7 +12,7 @@ from relay.store.journal import Transaction
 from relay.store.moves import facts_of_delivery
 from relay.store.rows import delivery_of, slice_of
 from relay.store.schema import deliveries, slices
-from relay.store.segments import of_segment
+from relay.store.segments import NEWEST_FIRST, of_segment
 from relay.store.verbs import Verbs, the_delivery, was_taken_over
 
 
@@ -53,7 +53,7 @@ class SliceVerbs(Verbs):
                 of_segment(upstream, client_domain, segment),
                 deliveries.c.files_sent > 0,
             )
-            .order_by(deliveries.c.place.desc())
+            .order_by(*NEWEST_FIRST)
             .limit(1)
         )
         with self._database.reading() as connection:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parts.books import LEASE, ROUTE, START, UPSTREAM, Books, draft, receipt, sha256
+from parts.books import LEASE, ROUTE, UPSTREAM, Books, draft, receipt, sha256
 
 from relay.guards import Earlier, History
 from relay.lifecycle import IllegalTransitionError
@@ -42,8 +42,8 @@ def states(books: Books, *deliveries: Delivery) -> list[str]:
 
 
 def judged_against(books: Books, *, segment: str = "VIP", upstream: str = UPSTREAM) -> History:
-    """The history that a new list, landed now, would be judged against."""
-    return books.store.history(upstream, ROUTE, segment, day=books.today, landed_at=books.now)
+    """The history that a new list, come now, would be judged against."""
+    return books.store.history(upstream, ROUTE, segment, day=books.today, last_arrival=books.store.next_arrival())
 
 
 # Names
@@ -118,7 +118,7 @@ def test_planning_knows_the_rows_last_sent(books: Books) -> None:
 
 
 def test_planning_knows_the_lists_in_effect_of_the_date(books: Books) -> None:
-    """Newest planned first, without what was given up (rules D4 and D5)."""
+    """Newest first, without what was given up (rules D4 and D5)."""
     first = sent(books, "A")
     books.wait()
     held = books.plan(HOLD, content="B")
@@ -126,19 +126,19 @@ def test_planning_knows_the_lists_in_effect_of_the_date(books: Books) -> None:
     books.discard(books.plan(HOLD, content="C"))
     books.wait()
     assert judged_against(books).earlier == (
-        Earlier(held.id, DeliveryState.HELD, books.today, held.landed_at, sha256("B"), None),
-        Earlier(first.id, DeliveryState.SENT, books.today, first.landed_at, sha256("A"), first.remote_name),
+        Earlier(held.id, DeliveryState.HELD, books.today, held.last_arrival, sha256("B"), None),
+        Earlier(first.id, DeliveryState.SENT, books.today, first.last_arrival, sha256("A"), first.remote_name),
     )
 
 
-def test_planning_knows_lists_of_another_date_only_if_they_landed_later(books: Books) -> None:
+def test_planning_knows_lists_of_another_date_only_if_they_came_later(books: Books) -> None:
     """Yesterday's list matters to nobody but an export that is judged late (rule D7)."""
-    landed_at = books.now
+    earlier = books.land()
     books.wait(timedelta(hours=1))
     newer = sent(books)
     books.wait(30 * DAY)
     assert judged_against(books).earlier == ()
-    late = books.store.history(UPSTREAM, ROUTE, "VIP", day=books.today, landed_at=landed_at)
+    late = books.store.history(UPSTREAM, ROUTE, "VIP", day=books.today, last_arrival=earlier.id)
     assert [it.delivery_id for it in late.earlier] == [newer.id]
 
 
@@ -156,7 +156,7 @@ def test_segments_of_other_accounts_have_their_own_history(books: Books) -> None
     new = History(None, (), is_new=True)
     assert judged_against(books, segment="Lapsed") == new
     assert judged_against(books, upstream="backup") == new
-    assert books.store.history(UPSTREAM, "other", "VIP", day=books.today, landed_at=START) == new
+    assert books.store.history(UPSTREAM, "other", "VIP", day=books.today, last_arrival=0) == new
 
 
 def test_two_routes_may_feed_one_segment(books: Books) -> None:
@@ -225,11 +225,11 @@ def test_lists_of_other_segments_are_left_alone(books: Books) -> None:
 
 def test_a_list_that_landed_later_is_not_superseded_by_one_judged_late(books: Books) -> None:
     """A held list that is newer stays: released, it still follows the older one."""
-    landed_at = books.now
+    earlier = books.land()
     books.wait()
     held = books.plan(HOLD)
     books.wait(DAY)
-    late = books.plan(landed_at=landed_at)
+    late = books.plan(last_arrival=earlier.id)
     assert states(books, held, late) == ["held", "queued"]
     books.release(held)
     assert states(books, held, late) == ["queued", "superseded"]
@@ -360,13 +360,13 @@ def test_lists_of_one_segment_go_one_at_a_time_and_in_order(books: Books) -> Non
 
 def test_a_list_that_landed_earlier_goes_first_even_if_it_was_planned_later(books: Books) -> None:
     """An export judged late does not follow a newer one (rule D8)."""
-    landed_at = books.now
+    earlier = books.land()
     books.wait()
     newer = books.plan()
     claimed = books.claim()
     assert claimed is not None
     books.fail(claimed)
-    older = books.plan(landed_at=landed_at)
+    older = books.plan(last_arrival=earlier.id)
     books.requeue(newer)
     first = books.claim()
     assert first is not None

@@ -24,7 +24,8 @@ def books(tmp_path: Path) -> Iterator[Books]:
 
 def history(books: Books, segment: str, *, client_domain: str = ROUTE) -> History:
     """What a list of `segment` would be judged against."""
-    return books.store.history(UPSTREAM, client_domain, segment, day=books.today, landed_at=books.now)
+    last_arrival = books.store.next_arrival()
+    return books.store.history(UPSTREAM, client_domain, segment, day=books.today, last_arrival=last_arrival)
 
 
 @pytest.mark.parametrize("name", ["vip customers", "VIP_Customers", "VIPCustomers", "v-i-p customers"])

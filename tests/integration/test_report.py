@@ -74,7 +74,15 @@ def compared_with_last(books: Books, comparison: Comparison) -> None:
     export = books.receive()
     stale_at, compared = books.now + timedelta(days=2), {1: comparison}
     acceptance = Acceptance(
-        "settings", books.today, "attentive", "sirendenim", books.now, stale_at, {}, comparisons=compared
+        "settings",
+        books.today,
+        "attentive",
+        "sirendenim",
+        books.now,
+        books.store.next_arrival(),
+        stale_at,
+        {},
+        comparisons=compared,
     )
     books.store.accept(export.id, report(draft(segment="Most Loyal")), acceptance, lambda *_: Queue(), books.now)
     claimed = books.claim()

@@ -91,18 +91,23 @@ class Books:
         export: Export,
         *drafts: Draft,
         plan: Callable[[Draft, History], Verdict] | None = None,
-        landed_at: datetime | None = None,
+        last_arrival: int | None = None,
         upstream: str = UPSTREAM,
         client_domain: str = ROUTE,
         cuts: Sequence[Cut] = (),
     ) -> list[Delivery]:
-        """Accept an export today, with these drafts; they are queued unless `plan` says otherwise."""
+        """Accept an export today, with these drafts; they are queued unless `plan` says otherwise.
+
+        `last_arrival` has it count as come with an earlier file than its own.
+        """
+        own = max((it.id for it in self.store.arrivals(export_id=export.id)), default=0)
         acceptance = Acceptance(
             settings_digest="settings",
             list_date=self.today,
             upstream=upstream,
             client_domain=client_domain,
-            landed_at=landed_at or self.now,
+            landed_at=self.now,
+            last_arrival=own if last_arrival is None else last_arrival,
             stale_at=self.now + timedelta(hours=48),
             delays={"landing": 2.0, "rewrite": 0.5},
             cuts={1: cuts} if cuts else {},
@@ -116,7 +121,7 @@ class Books:
         segment: str = "VIP",
         content: str = "",
         rows: int = 1000,
-        landed_at: datetime | None = None,
+        last_arrival: int | None = None,
         upstream: str = UPSTREAM,
         route: str = ROUTE,
         client_domain: str = ROUTE,
@@ -128,7 +133,7 @@ class Books:
             self.receive(route=route),
             draft(segment=segment, content=content or str(self._next()), rows=rows),
             plan=lambda *_: given,
-            landed_at=landed_at,
+            last_arrival=last_arrival,
             upstream=upstream,
             client_domain=client_domain,
             cuts=cuts,

@@ -104,6 +104,7 @@ class Bench:
             upstream=upstream,
             client_domain=route,
             landed_at=now,
+            last_arrival=arrival.id,
             stale_at=now + stale_after,
             delays={"landing": 2.0, "rewrite": 0.5},
             cuts={1: cut(directory / "1.csv", split)} if split else {},

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from parts.books import START, Books, cuts_of, draft, report
+from parts.books import Books, cuts_of, draft, report
 
 from relay.guards import GuardPolicy
 from relay.intake.plan import plan
@@ -34,7 +34,7 @@ class List:
     rows: int
     same_day: Literal["hold", "send", "supersede"]
     comes_after: timedelta
-    landed_before: timedelta
+    arrivals_before: int
     files: int
 
 
@@ -43,7 +43,8 @@ CONTENTS: Final = ("A", "B", "C")
 ROWS: Final = (900, 900, 1000, 1000, 20, 0)
 SAME_DAY: Final[tuple[Literal["hold", "send", "supersede"], ...]] = ("send", "send", "hold", "supersede")
 COMES_AFTER: Final = (timedelta(seconds=1), timedelta(minutes=11), timedelta(days=1))
-LANDED_BEFORE: Final = (timedelta(0), timedelta(0), timedelta(0), timedelta(hours=3), timedelta(days=2))
+ARRIVALS_BEFORE: Final = (0, 0, 0, 1, 3)
+SET_BACK: Final = (timedelta(seconds=30), timedelta(hours=1), timedelta(days=1))
 
 FILES: Final = (1, 1, 2, 3)
 
@@ -54,7 +55,7 @@ LISTS: Final = st.builds(
     rows=st.sampled_from(ROWS),
     same_day=st.sampled_from(SAME_DAY),
     comes_after=st.sampled_from(COMES_AFTER),
-    landed_before=st.sampled_from(LANDED_BEFORE),
+    arrivals_before=st.sampled_from(ARRIVALS_BEFORE),
     files=st.sampled_from(FILES),
 )
 
@@ -67,7 +68,7 @@ def any_list(random: Random) -> List:
         rows=random.choice(ROWS),
         same_day=random.choice(SAME_DAY),
         comes_after=random.choice(COMES_AFTER),
-        landed_before=random.choice(LANDED_BEFORE),
+        arrivals_before=random.choice(ARRIVALS_BEFORE),
         files=random.choice(FILES),
     )
 
@@ -129,6 +130,11 @@ class StoreMachine(RuleBasedStateMachine):
     def time_goes_by(self, by: timedelta) -> None:
         """Lists become due, and dates change."""
         self.books.wait(by)
+
+    @rule(by=st.sampled_from(SET_BACK))
+    def clock_is_set_back(self, by: timedelta) -> None:
+        """Nothing is older or newer for it."""
+        self.books.wait(-by)
 
     @rule(outcomes=st.lists(st.sampled_from([DeliveryEvent.SENT, *OUTCOMES, None]), min_size=1, max_size=4))
     def outbox_works(self, outcomes: list[DeliveryEvent | None]) -> None:
@@ -201,7 +207,7 @@ class StoreMachine(RuleBasedStateMachine):
         numbers_are_given_once(history)
         one_list_of_a_segment_is_sent_at_a_time(deliveries)
         no_older_list_is_sent_after_a_newer_one(deliveries, history)
-        nothing_waits_behind_the_list_of_a_later_date(deliveries)
+        nothing_waits_behind_a_newer_list_of_another_date(deliveries)
         no_list_without_rows_is_in_line(deliveries)
 
     # Aids
@@ -209,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
     def something_happens(self, random: Random) -> None:
         """One of the rules, chosen so that lists get far."""
         match random.choices(
-            ("export", "outbox", "attempt", "person", "time", "stale", "restart"), (5, 4, 2, 4, 2, 1, 1)
+            ("export", "outbox", "attempt", "person", "time", "clock", "stale", "restart"), (5, 4, 2, 4, 2, 1, 1, 1)
         ):
             case ["export"]:
                 self.export_comes(any_list(random))
@@ -221,23 +227,26 @@ class StoreMachine(RuleBasedStateMachine):
                 self.person_decides(random.randrange(100), random.choice(DECISIONS))
             case ["time"]:
                 self.books.wait(random.choice(WAITS))
+            case ["clock"]:
+                self.clock_is_set_back(random.choice(SET_BACK))
             case ["stale"]:
                 self.stale_lists_are_held()
             case ["restart"]:
                 self.relay_restarts()
 
     def export_comes(self, it: List) -> None:
-        """An export is received, judged by the real planning and accepted; some landed long ago."""
+        """An export is received, judged by the real planning and accepted; some come late, behind newer ones."""
         self.books.wait(it.comes_after)
         rewritten = draft(segment=it.segment, content=it.content if it.rows else "", rows=it.rows)
-        landed_at = max(START, self.books.now - it.landed_before)
         policy = GuardPolicy(same_day=it.same_day, max_rejected=1, max_empty=1)
+        export = self.books.receive(content=it.content)
+        last_arrival = max(1, self.books.store.next_arrival() - 1 - it.arrivals_before)
         self.books.accept(
-            self.books.receive(content=it.content),
+            export,
             rewritten,
-            landed_at=landed_at,
+            last_arrival=last_arrival,
             cuts=cut_into(it.files, it.rows),
-            plan=lambda _, history: plan(rewritten, report(rewritten), history, landed_at, self.books.today, policy),
+            plan=lambda _, history: plan(rewritten, report(rewritten), history, last_arrival, self.books.today, policy),
         )
 
     def files_go_out(self, delivery: Delivery, most: int) -> None:
@@ -357,17 +366,17 @@ def one_list_of_a_segment_is_sent_at_a_time(deliveries: list[Delivery]) -> None:
 
 
 def no_older_list_is_sent_after_a_newer_one(deliveries: list[Delivery], history: list[Transition]) -> None:
-    """Per segment, lists are sent in the order in which they landed (rules D7 and D8)."""
-    landed_at = {it.id: it.landed_at for it in deliveries}
-    last: dict[str, datetime] = {}
+    """Per segment, lists are sent in the order in which they came (rules D7 and D8)."""
+    came = {it.id: it.last_arrival for it in deliveries}
+    last: dict[str, int] = {}
     for transition in history:
         if transition.event == "delivery.sent":
             segment = transition.fields["segment"]
-            assert landed_at[transition.subject] >= last.get(segment, START)
-            last[segment] = landed_at[transition.subject]
+            assert came[transition.subject] >= last.get(segment, 0)
+            last[segment] = came[transition.subject]
 
 
-def nothing_waits_behind_the_list_of_a_later_date(deliveries: list[Delivery]) -> None:
+def nothing_waits_behind_a_newer_list_of_another_date(deliveries: list[Delivery]) -> None:
     """A list that was overtaken is superseded or in a person's hands, never about to be sent (rule D7)."""
     in_line = [it for it in deliveries if it.state in IN_LINE]
     for waiting in in_line:
@@ -376,8 +385,8 @@ def nothing_waits_behind_the_list_of_a_later_date(deliveries: list[Delivery]) ->
                 newer
                 for newer in in_line
                 if newer.segment == waiting.segment
-                and newer.landed_at > waiting.landed_at
-                and newer.list_date > waiting.list_date
+                and newer.last_arrival > waiting.last_arrival
+                and newer.list_date != waiting.list_date
             ]
 
 

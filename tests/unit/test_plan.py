@@ -1,6 +1,6 @@
 """What becomes of one rewritten list."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -22,7 +22,7 @@ from relay.model import (
 
 TODAY = date(2026, 11, 23)
 YESTERDAY = TODAY - timedelta(days=1)
-LANDED_AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+ARRIVAL = 17
 POLICY = GuardPolicy()
 
 
@@ -37,16 +37,16 @@ def earlier(
     state: DeliveryState = DeliveryState.SENT,
     list_date: date = TODAY,
     sha256: str = "today",
-    landed_at: datetime = LANDED_AT - timedelta(hours=1),
+    last_arrival: int = ARRIVAL - 1,
 ) -> Earlier:
     """A list of the same segment that came before."""
-    return Earlier("other.1", state, list_date, landed_at, sha256, None)
+    return Earlier("other.1", state, list_date, last_arrival, sha256, None)
 
 
 def verdict_on(it: Draft, history: History, policy: GuardPolicy = POLICY) -> Verdict:
     """Plan `it` as the only draft of its export."""
     report = Report((it,), SegmentCounts(), {}, {}, 0, {})
-    return plan(it, report, history, LANDED_AT, TODAY, policy)
+    return plan(it, report, history, ARRIVAL, TODAY, policy)
 
 
 def test_a_new_segment_is_queued() -> None:
@@ -95,9 +95,9 @@ def test_the_route_may_let_a_second_list_go(same_day: str, *, replaces: bool) ->
     assert verdict_on(draft(), history, policy) == Queue(replace_same_day=replaces)
 
 
-def test_a_list_that_landed_before_a_sent_one_is_overtaken() -> None:
+def test_a_list_that_came_before_a_sent_one_is_overtaken() -> None:
     """An export that is put right late does not follow the newer list (rule D7)."""
-    later = earlier(sha256="newer", landed_at=LANDED_AT + timedelta(hours=1))
+    later = earlier(sha256="newer", last_arrival=ARRIVAL + 1)
     assert verdict_on(draft(), History(1000, [later])) == Overtaken("other.1")
 
 
@@ -107,7 +107,7 @@ def test_a_held_list_overtakes_nothing() -> None:
         state=DeliveryState.HELD,
         sha256="newer",
         list_date=TODAY + timedelta(days=1),
-        landed_at=LANDED_AT + timedelta(hours=20),
+        last_arrival=ARRIVAL + 1,
     )
     assert verdict_on(draft(), History(1000, [later])) == Queue()
 
