@@ -26,7 +26,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exports import write_export
+from bench.exports import write_export
 from parts.service import RELAY, Line, Service, Setup
 from parts.sftp import OPTIONS
 from parts.sshd import Sshd
