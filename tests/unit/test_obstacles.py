@@ -142,7 +142,8 @@ def test_a_bad_sector_concerns_its_file_alone(tmp_path: Path, told: Told) -> Non
         place(zone, BAD).write_bytes(b"2125550101,VIP\n")
         with bad_sector(place(zone, BAD)):
             zone.put(GOOD)
-            assert len(zone.scan(after=QUIET + 1).received) == 1
+            # The file is as old as the mount, which a busy machine takes its time for.
+            assert len(zone.scan(after=QUIET + 60).received) == 1
             assert zone.states() == {BAD: ArrivalState.LANDED, GOOD: ArrivalState.CLAIMED}
             assert len(list(zone.spool.export_directories())) == 1
         assert [it["reason"] for it in told()] == ["Input/output error"]
