@@ -20,7 +20,17 @@ from pydantic.fields import FieldInfo
 
 from relay.attention import ATTENTION, runbook_section
 from relay.cli.pasting import DECISIONS
-from relay.config import LimitSettings, PenaltySettings, sections
+from relay.config import (
+    AccountSettings,
+    HostSettings,
+    LandingSettings,
+    LimitSettings,
+    LogSettings,
+    PenaltySettings,
+    RetentionSettings,
+    RouteSettings,
+    UpstreamSettings,
+)
 from relay.config.bounds import AtMost
 from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
@@ -107,20 +117,20 @@ that leads to the other dot is final. What the states mean: [flow.md](flow.md).
 _Section = tuple[str, type[BaseModel]]
 
 _HOST_SECTIONS: Final[Sequence[_Section]] = (
-    ("Above the first section", sections.HostSettings),
-    ("`[landing]`", sections.LandingSettings),
+    ("Above the first section", HostSettings),
+    ("`[landing]`", LandingSettings),
     ("`[landing.limits]`", LimitSettings),
     ("`[landing.penalties]`", PenaltySettings),
-    ("`[accounts.NAME]`", sections.AccountSettings),
-    ("`[upstreams.NAME]`", sections.UpstreamSettings),
-    ("`[log]`", sections.LogSettings),
-    ("`[retention]`", sections.RetentionSettings),
+    ("`[accounts.NAME]`", AccountSettings),
+    ("`[upstreams.NAME]`", UpstreamSettings),
+    ("`[log]`", LogSettings),
+    ("`[retention]`", RetentionSettings),
 )
 _ROUTE_SECTIONS: Final[Sequence[_Section]] = (
-    ("Above the first section", sections.RouteSettings),
+    ("Above the first section", RouteSettings),
     *(
         (f"`[{key}]`", field.annotation)
-        for key, field in sections.RouteSettings.model_fields.items()
+        for key, field in RouteSettings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     ),
 )

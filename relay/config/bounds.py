@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from relay.config.problems import trouble
-from relay.settings import format_duration
+from relay.settings import Duration, Size, format_duration
 
 _Several = TypeVar("_Several", bound=Collection[object])
 
@@ -41,3 +41,11 @@ def _not_empty(values: _Several) -> _Several:
 
 
 NotEmpty = AfterValidator(_not_empty)
+
+LONGEST_PAUSE: Final = timedelta(hours=1)
+
+Pause = Annotated[Duration, at_most(LONGEST_PAUSE)]
+"""How long something rests, or may take while somebody waits for it."""
+
+Most = Annotated[Size, Field(gt=0, le=10**15)]
+"""How many bytes something may have at most."""

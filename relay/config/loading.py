@@ -9,11 +9,13 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from relay.config.host import HostSettings
 from relay.config.patterns import PathPattern
 from relay.config.problems import ConfigError, Problem
 from relay.config.reading import Reading
-from relay.config.sections import Config, HostSettings, RouteSettings
+from relay.config.route import RouteSettings
 from relay.config.translation import key_path, problems_of
+from relay.config.whole import Config
 
 ROUTES: Final = "routes.d"
 """The directory beside `relay.toml` that has a file for each route."""

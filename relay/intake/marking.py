@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from relay.config import Config, RouteSettings
-from relay.config.sections import SourceSettings
+from relay.config.route import SourceSettings
 from relay.intake.gather import Ground
 from relay.intake.markers import Group, Mark, Role, key_of_marker, role_of
 from relay.model import Arrival, ArrivalState

@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-from relay.config import Config
-from relay.config.sections import AccountSettings, LandingSettings, RouteSettings, UpstreamSettings
+from relay.config import AccountSettings, Config, LandingSettings, RouteSettings, UpstreamSettings
 from relay.intake.assemble import Assembler, Scan
 from relay.intake.clear import clear_view
 from relay.intake.obstacles import Obstacles

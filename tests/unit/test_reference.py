@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.cli import reference
-from relay.config import RouteSettings, sections
+from relay.config import AccountSettings, LandingSettings, RouteSettings, UpstreamSettings
 from relay.config.translation import settable_keys
 from relay.guards import GuardPolicy
 from relay.log import CATALOGUE, FIELDS
@@ -31,14 +31,14 @@ def test_every_key_is_explained() -> None:
     rows = [line for line in reference.configuration().splitlines() if line.startswith("| `")]
     assert all(all(cell.strip() for cell in row.strip("|").split(" | ")) for row in rows)
     keys = [row.split("`")[1] for row in rows]
-    for model in (sections.LandingSettings, sections.UpstreamSettings, sections.AccountSettings, GuardPolicy):
+    for model in (LandingSettings, UpstreamSettings, AccountSettings, GuardPolicy):
         assert set(settable_keys(model)) <= {*keys, "limits", "penalties"}
 
 
 def test_a_name_is_no_key() -> None:
     """Accounts, upstreams and routes are named by their table or file."""
     assert "name" not in settable_keys(RouteSettings)
-    assert "name" not in settable_keys(sections.UpstreamSettings)
+    assert "name" not in settable_keys(UpstreamSettings)
 
 
 def test_every_event_and_field_is_there() -> None:

@@ -16,7 +16,7 @@ import relay
 from relay.attention import ATTENTION, runbook_section
 from relay.cli import main
 from relay.cli.reference import events
-from relay.config import sections as settings
+from relay.config import AccountSettings, HostSettings, RouteSettings, UpstreamSettings
 from relay.config.translation import settable_keys
 from relay.log import CATALOGUE, FIELDS, Event, configure, emit
 
@@ -41,10 +41,10 @@ def keys(section: type[BaseModel], path: str) -> set[str]:
 
 
 SETTINGS = {
-    *keys(settings.HostSettings, ""),
-    *keys(settings.AccountSettings, "accounts.NAME."),
-    *keys(settings.UpstreamSettings, "upstreams.NAME."),
-    *keys(settings.RouteSettings, ""),
+    *keys(HostSettings, ""),
+    *keys(AccountSettings, "accounts.NAME."),
+    *keys(UpstreamSettings, "upstreams.NAME."),
+    *keys(RouteSettings, ""),
 }
 
 
