@@ -27,6 +27,7 @@ from relay.config import Config, ConfigError, load
 from relay.disk import disk_trouble
 from relay.expiry import ExpiryWatch
 from relay.inherited import inherited_sockets
+from relay.floor import Floor
 from relay.intake.clear import clear_view
 from relay.intake.obstacles import Obstacles
 from relay.intake.stage import Intake
@@ -217,8 +218,11 @@ class Daemon:
         self._outbox = Outbox(config, spool, store, random=random, now=_now, steady=SteadyClock(), pulse=pulse)
         self._vigil = Vigil(config, store, now=_now, pulse=pulse)
         self._expiry = ExpiryWatch(config, now=_now)
-        self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, now=_now, pulse=pulse)
-        self._landing = LandingServer(config, spool, store, landed=self._intake.wake.set, inherited=inherited)
+        self._floor = floor = Floor(spool.free_bytes, config.landing.min_free)
+        self._intake = Intake(config, spool, store, planned=self._outbox.wake.set, floor=floor, now=_now, pulse=pulse)
+        self._landing = LandingServer(
+            config, spool, store, landed=self._intake.wake.set, floor=floor, inherited=inherited
+        )
         self._unremovable = Obstacles(spool, now=_now)
 
     async def run(self, signals: Signals) -> None:
@@ -285,7 +289,7 @@ class Daemon:
     async def _beat(self) -> None:
         """Say every minute that the service is alive and what waits, so that silence means trouble."""
         while True:
-            await asyncio.to_thread(self._landing.floor.is_low)  # it tells the log
+            await asyncio.to_thread(self._floor.is_low)  # it tells the log
             await asyncio.sleep(_HEARTBEAT_EVERY.total_seconds())
             counts = await asyncio.to_thread(self._store.counts)
             emit(

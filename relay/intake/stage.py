@@ -13,11 +13,11 @@ from functools import partial
 from typing import Final
 
 from relay.config import Config
+from relay.floor import Floor
 from relay.intake.accept import Acceptor
 from relay.intake.assemble import Assembler
 from relay.intake.turns import Turns
 from relay.intake.watch import watching
-from relay.log import Event, emit
 from relay.model import Export, ExportState
 from relay.pulse import Pulse
 from relay.rewrite.child import NoRoom
@@ -51,6 +51,7 @@ class Intake:
         store: Store,
         *,
         planned: Callable[[], None],
+        floor: Floor,
         now: Callable[[], datetime],
         pulse: Pulse,
     ) -> None:
@@ -58,6 +59,7 @@ class Intake:
         self._spool = spool
         self._store = store
         self._planned = planned
+        self._floor = floor
         self._now = now
         self._pulse = pulse
         self._assembler = Assembler(config, spool, store, now=now, received=partial(pulse.turn, _SCAN))
@@ -119,13 +121,13 @@ class Intake:
 
     async def _settle(self, export: Export, in_hand: set[str]) -> None:
         wait = _FIRST_WAIT_FOR_ROOM
-        while not await self._has_settled(export, is_first_try=wait == _FIRST_WAIT_FOR_ROOM):
+        while not await self._has_settled(export):
             await asyncio.sleep(wait.total_seconds())
             wait = min(wait * 2, _LONGEST_WAIT_FOR_ROOM)
         in_hand.discard(export.id)
         self._planned()
 
-    async def _has_settled(self, export: Export, *, is_first_try: bool) -> bool:
+    async def _has_settled(self, export: Export) -> bool:
         """Settle an export, unless the disk has no room for its rewrite (rule T2); smaller ones go first then."""
         try:
             async with self._turns.taken(lambda: self._config.routes.get(export.route)) as route, self._room:
@@ -134,10 +136,9 @@ class Intake:
                 if now is not None and now.state is ExportState.RECEIVED:
                     await self._acceptor.settle(export, route)
         except NoRoom as trouble:
-            if is_first_try:
-                detail = f"{export.id} waits to be rewritten"
-                emit(Event.DISK_LOW, bytes=self._spool.free_bytes(), detail=detail, hint=trouble.hint)
+            self._floor.found_no_room(export.id, trouble.hint)
             return False
+        self._floor.found_room(export.id)
         return True
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import asyncssh
 
 from relay.config import Config, LimitSettings
+from relay.floor import Floor
 from relay.keys import load_host_keys
 from relay.landing.accounts import Accounts
 from relay.landing.algorithms import OFFERED, offered_host_keys
@@ -23,7 +24,7 @@ from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
 from relay.landing.operations import Operations
 from relay.landing.pace import Pace
-from relay.landing.room import Allowance, Floor, Room, Usage, measure
+from relay.landing.room import Allowance, Room, Usage, measure
 from relay.landing.session import WINDOW, SftpSession
 from relay.landing.sources import Network
 from relay.landing.turns import Turns
@@ -63,6 +64,7 @@ class LandingServer:
         spool: where the bytes go.
         store: where each landing is noted before its client is told so.
         landed: called after that, and when a client moved a file: a scan is worth its while.
+        floor: the least free disk; a reload sets how much that is.
         disk: the calls on whose word custody is taken.
         inherited: sockets that listen already, in place of the addresses of the configuration. They stay open.
     """
@@ -74,6 +76,7 @@ class LandingServer:
         store: Store,
         *,
         landed: Callable[[], None],
+        floor: Floor,
         disk: Disk = Disk(),  # noqa: B008  a frozen value
         inherited: Sequence[socket.socket] = (),
     ) -> None:
@@ -89,7 +92,7 @@ class LandingServer:
         self._landed = landed
         self._disk = disk
         self._inherited = inherited
-        self.floor = Floor(spool.free_bytes, settings.landing.min_free)
+        self._floor = floor
         self._pace = Pace()
         self._rooms: dict[str, Room] = {}
         self._pool = ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="relay-landing")
@@ -155,7 +158,7 @@ class LandingServer:
         """
         self._settings = config
         self.accounts.reload(config.accounts)
-        self.floor.least = config.landing.min_free
+        self._floor.least = config.landing.min_free
         for account, room in self._rooms.items():
             if account in config.accounts:
                 room.allowance = self._allowance(account)
@@ -260,7 +263,7 @@ class LandingServer:
             return measure((self._spool.landing(account), self._spool.incoming(account)))
 
         if account not in self._rooms:
-            self._rooms[account] = Room(self._allowance(account), measured, self.floor)
+            self._rooms[account] = Room(self._allowance(account), measured, self._floor)
         return self._rooms[account]
 
     def _allowance(self, account: str) -> Allowance:

@@ -1,4 +1,4 @@
-"""How much may still be stored: the floor of free disk that all share, and each account's quota (rule L8).
+"""How much may still be stored: above the floor of free disk that all share, and each account's quota (rule L8).
 
 Both are kept while there is room: a full disk would also stop what was acknowledged from being rewritten and noted.
 """
@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from relay.floor import Floor
 from relay.landing.codec import RefusedError
-from relay.log import Event, emit
 from relay.settings import format_size
 from relay.sftp import Status
 
 _MEASURED_AGAIN_AFTER: Final = 5.0
 """Seconds for which a measurement is good. What leaves an account's view meanwhile still counts, as nobody says so."""
-
-_RECOVERED_AT: Final = 1.1
-"""How much of the floor must be free until the disk counts as recovered, so that it does not do so over and over."""
 
 
 class NoRoomError(RefusedError):
@@ -60,43 +57,6 @@ def measure(directories: Iterable[Path]) -> Usage:
                 except FileNotFoundError:
                     entries -= 1
     return Usage(total, entries)
-
-
-class Floor:
-    """The least free disk space, of which the log tells once when it is reached and once when it is over.
-
-    Args:
-        free: returns the free bytes of the disk.
-        least: how many there are to be.
-    """
-
-    def __init__(self, free: Callable[[], int], least: int) -> None:
-        self.least = least
-        self._free = free
-        self._is_low = False
-        self._deciding = threading.Lock()
-
-    def is_low(self) -> bool:
-        """Look at the disk, and say whether it is too full for another upload."""
-        free = self._free()
-        with self._deciding:
-            was_low, limit = self._is_low, self.least * (_RECOVERED_AT if self._is_low else 1)
-            self._is_low = free < limit
-            changed = self._is_low is not was_low
-        if changed:
-            self._tell(free)
-        return free < self.least
-
-    def _tell(self, free: int) -> None:
-        if free >= self.least:
-            emit(Event.DISK_RECOVERED, bytes=free)
-            return
-        emit(
-            Event.DISK_LOW,
-            bytes=free,
-            detail=f"landing.min_free is {format_size(self.least)}",
-            hint="Uploads are refused until there is room: see `relay purge`, or enlarge the disk.",
-        )
 
 
 class Room:

@@ -195,6 +195,8 @@ def test_a_rewrite_without_room_waits_for_it(tmp_path: Path, upstream: Sshd) -> 
         assert play.books().exports[0].attempts == 0
         disk.is_repaired()
         play.wait(lambda books: all_sent(books, 1), "the list to be sent")
+        play.service.wait_for("disk.recovered")
+        assert len(play.service.named("disk.low")) == 1
         play.stop()
 
     assert play.live(scene, disk.plan)

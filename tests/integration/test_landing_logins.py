@@ -22,6 +22,7 @@ from parts.landing import PASSWORD, LandingZone, until, write_key
 from parts.sftp import NEEDS_SFTP, OPTIONS, PATIENCE, RawSftp, sftp
 
 from relay.config import LandingSettings
+from relay.floor import Floor
 from relay.landing import LandingServer
 from relay.model import RelayError
 
@@ -559,7 +560,7 @@ def test_an_address_in_use_is_said_in_words(zone: LandingZone) -> None:
     taken = replace(zone.config, landing=LandingSettings(listen=listen, host_keys=zone.config.landing.host_keys))
 
     async def start() -> None:
-        server = LandingServer(taken, zone.spool, zone.store, landed=lambda: None)
+        server = LandingServer(taken, zone.spool, zone.store, landed=lambda: None, floor=Floor(lambda: 1 << 50, 0))
         with pytest.raises(RelayError, match=f"cannot listen on {listen[0]}") as refused:
             await server.start()
         assert "port" in refused.value.hint

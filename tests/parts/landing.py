@@ -19,6 +19,7 @@ import uvloop
 
 from relay import log
 from relay.config import AccountSettings, Config, LandingSettings
+from relay.floor import Floor
 from relay.landing import LandingServer
 from relay.landing.filesystem import Disk
 from relay.model import Arrival
@@ -184,7 +185,10 @@ class LandingZone:
         return self.events(event)[count - 1]
 
     async def _make(self) -> LandingServer:
-        return LandingServer(self.config, self.spool, self.store, landed=self._count_landed, disk=self._disk)
+        floor = Floor(self.spool.free_bytes, self.config.landing.min_free)
+        return LandingServer(
+            self.config, self.spool, self.store, landed=self._count_landed, floor=floor, disk=self._disk
+        )
 
     def _count_landed(self) -> None:
         self.landed += 1

@@ -11,13 +11,14 @@ from parts.descriptors import open_descriptors
 from parts.sftp import string
 
 from relay import log
+from relay.floor import Floor
 from relay.landing import codec, table
 from relay.landing.codec import Answer
 from relay.landing.custody import Custody
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
 from relay.landing.operations import MOST_HANDLES, Operations
-from relay.landing.room import Allowance, Floor, Room, measure
+from relay.landing.room import Allowance, Room, measure
 from relay.model import Landing, RelayError
 from relay.sftp import MOST_DATA, Fields, Kind, OpenFlag, Status
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from relay import log
-from relay.landing.room import Allowance, Floor, NoRoomError, Room, Usage, measure
+from relay.floor import Floor
+from relay.landing.room import Allowance, NoRoomError, Room, Usage, measure
 
 
 class Account:
@@ -132,6 +133,36 @@ def test_a_crossing_of_the_floor_is_told_once_each_way(written: io.StringIO) -> 
     ]
     assert lines(written)[0]["level"] == "error"
     assert lines(written)[0]["hint"]
+
+
+def test_a_rewrite_without_room_is_told_once_and_is_over_when_it_was_done(written: io.StringIO) -> None:
+    """Whatever is free: an alert that rests on it ends when the last export that waited has its room (rule T2)."""
+    floor = Floor(lambda: 5_000, least=1_000)
+    for export in ("a-1", "b-2", "a-1"):
+        floor.found_no_room(export, "make room")
+    assert not floor.is_low()
+    for export in ("a-1", "c-3", "b-2", "b-2"):
+        floor.found_room(export)
+    assert [(line["event"], line.get("detail")) for line in lines(written)] == [
+        ("disk.low", "a-1 waits to be rewritten"),
+        ("disk.low", "b-2 waits to be rewritten"),
+        ("disk.recovered", None),
+    ]
+
+
+def test_it_has_recovered_when_neither_the_floor_nor_a_rewrite_wants_room(written: io.StringIO) -> None:
+    """In whichever order the two come to an end."""
+    free = iter((999, 999, 2_000, 2_000, 999, 999, 2_000))
+    floor = Floor(lambda: next(free), least=1_000)
+    assert floor.is_low()
+    floor.found_no_room("a-1", "make room")
+    assert not floor.is_low()
+    floor.found_room("a-1")
+    assert floor.is_low()
+    floor.found_no_room("a-1", "make room")
+    floor.found_room("a-1")
+    assert not floor.is_low()
+    assert [line["event"] for line in lines(written)] == [*["disk.low", "disk.low", "disk.recovered"] * 2]
 
 
 def test_everything_that_lies_there_is_measured(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 from parts.sftp import string
 
+from relay.floor import Floor
 from relay.landing.codec import Answer
 from relay.landing.custody import Custody
 from relay.landing.filesystem import Disk, Root
 from relay.landing.handles import Handles
 from relay.landing.operations import Operations
 from relay.landing.pace import Pace
-from relay.landing.room import Allowance, Floor, Room, Usage
+from relay.landing.room import Allowance, Room, Usage
 from relay.landing.session import SftpSession
 from relay.sftp import Fields, Kind
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parts.descriptors import open_descriptors
 
+from relay.floor import Floor
 from relay.landing.codec import RefusedError
 from relay.landing.filesystem import Disk, Root
-from relay.landing.room import Allowance, Floor, Room, measure
+from relay.landing.room import Allowance, Room, measure
 from relay.landing.upload import WRITE_BACK_EVERY, Upload
 from relay.model import Fingerprint, RelayError
 
