@@ -9,7 +9,6 @@ import os
 import resource
 import socket
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -24,10 +23,12 @@ import uvloop
 from relay import __version__
 from relay.announcer import Announcer
 from relay.config import Config, ConfigError, load
+from relay.core_dumps import forbid_core_dumps
+from relay.defects import kind_of, leaves, place_of
 from relay.disk import disk_trouble
 from relay.expiry import ExpiryWatch
-from relay.inherited import inherited_sockets
 from relay.floor import Floor
+from relay.inherited import inherited_sockets
 from relay.intake.clear import clear_view
 from relay.intake.obstacles import Obstacles
 from relay.intake.stage import Intake
@@ -66,8 +67,7 @@ def serve(config_path: Path) -> int:
     config = load(config_path)
     configure()
     os.umask(0o077)
-    # A core dump would hold customers' data.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_core_dumps()
     _allow_all_descriptors()
     emit(Event.RELAY_STARTED, version=__version__)
     began = time.monotonic()
@@ -167,15 +167,14 @@ def _tell_of(ended: Exception) -> None:
 
     Dying is safe: the state is durable and the next start goes on.
     """
-    refusals = [leaf for leaf in _leaves(ended) if isinstance(leaf, RelayError)]
+    refusals = [leaf for leaf in leaves(ended) if isinstance(leaf, RelayError)]
     for refusal in refusals:
         emit(Event.RELAY_FAILED, reason="refused", detail=refusal.message, hint=refusal.hint)
-    if defects := [leaf for leaf in _leaves(ended) if not isinstance(leaf, RelayError)]:
-        # Of a defect its kind and its place are written, never its message, which may quote what it stumbled over.
+    if defects := [leaf for leaf in leaves(ended) if not isinstance(leaf, RelayError)]:
         emit(
             Event.RELAY_FAILED,
-            reason=", ".join(type(defect).__name__ for defect in defects),
-            detail="; ".join(_place(defect) for defect in defects),
+            reason=", ".join(map(kind_of, defects)),
+            detail="; ".join(map(place_of, defects)),
             hint="report this with its detail; the service manager starts the relay again",
         )
 
@@ -344,16 +343,3 @@ class Daemon:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
-
-
-def _place(defect: BaseException) -> str:
-    return " < ".join(
-        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
-        for frame in reversed(traceback.extract_tb(defect.__traceback__))
-    )

@@ -4,7 +4,6 @@ Exit status: 0 fine, 1 a finding (something held, refused, not found), 2 wrong u
 """
 
 import importlib
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,8 @@ from typing import Final
 import click
 
 from relay import __version__
-from relay.cli.context import CONFIG_VARIABLE, DEFAULT_CONFIG, show_error
+from relay.cli.context import CONFIG_VARIABLE, DEFAULT_CONFIG, show_defect, show_error
+from relay.core_dumps import forbid_core_dumps
 from relay.model import RelayError
 
 
@@ -71,12 +71,18 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; trouble that a person can act on is shown as such, never as a traceback."""
-        # A command may read people's rows, as the service does: none of them belongs into a core dump (rule R1).
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # A command may read people's rows, as the service does.
+        forbid_core_dumps()
         try:
             return super().invoke(ctx)
         except RelayError as error:
             ctx.exit(show_error(error))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as defect:
+            if isinstance(defect, BrokenPipeError):  # Whoever read along has seen enough, as `head` has.
+                raise
+            ctx.exit(show_defect(defect))
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -41,3 +41,16 @@ def show_error(error: RelayError) -> int:
     if error.hint:
         click.echo(click.style("hint: ", bold=True) + error.hint, err=True)
     return 2 if isinstance(error, ConfigError) else 1
+
+
+def show_defect(defect: Exception) -> int:
+    """Say on standard error of which kind a defect is and where it was met (rule R1); return the exit status."""
+    from relay.cli.tables import as_text
+    from relay.defects import kind_of, place_of
+
+    if isinstance(defect, OSError) and defect.strerror:
+        what = f"{as_text(defect.filename)}: " if defect.filename else ""
+        hint = "See that it is there, that this user may use it, and that its disk has room."
+        return show_error(RelayError(f"{what}{defect.strerror}, met at {place_of(defect)}", hint=hint))
+    hint = "What was said before was done, and nothing else. Report this line; it holds no customer's data."
+    return show_error(RelayError(f"a defect: {kind_of(defect)} at {place_of(defect)}", hint=hint))

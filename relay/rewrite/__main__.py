@@ -12,12 +12,13 @@ standard error. It never says what was in a cell: not an exception's message, no
 import errno
 import json
 import os
-import resource
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from relay.core_dumps import forbid_core_dumps
 
 NICENESS: Final = 10
 """Uploads and the daemon's loop come first."""
@@ -34,7 +35,7 @@ def main() -> int:
     """Serve the one request and return the exit status."""
     os.nice(NICENESS)
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold rows.
+    forbid_core_dumps()
     try:
         request = json.load(sys.stdin)
         return _compare(request["compare"]) if "compare" in request else _serve(request)

@@ -49,6 +49,28 @@ jon@example.com,jon@example.com
 """
 
 
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+"""Runs a program as its user without what root may do beyond its files: to look into the memory of any process."""
+
+
+def unprivileged(*command: str) -> "subprocess.Popen[str]":
+    """Start a program like that; its standard error is read."""
+    return subprocess.Popen([*WITHOUT_RIGHTS, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def serve_unprivileged(setup: Setup) -> "subprocess.Popen[str]":
+    """Start the service like that."""
+    return unprivileged(*RELAY, "--config", str(setup.config), "serve")
+
+
+def memory_is_closed(pid: int) -> bool:
+    """Whether another process of the same user is refused a process's memory, which then no core dump may hold."""
+    with unprivileged("cat", f"/proc/{pid}/auxv") as look:
+        _, said = look.communicate()
+    assert not said or "ermission denied" in said or "No such" in said, said
+    return bool(said)
+
+
 def upload(service: Service, name: str, content: str) -> None:
     """Have Amperity send a file."""
     local = service.setup.directory / "to-upload"
@@ -92,20 +114,76 @@ def test_no_person_in_what_a_dying_rewrite_leaves(tmp_path: Path) -> None:
     with Sshd(tmp_path / "upstream") as upstream:
         setup = Setup(tmp_path / "relay", upstream)
         setup.route()
-        with Service(setup) as service:
+        with Service(setup, launch=serve_unprivileged) as service:
             upload(service, "crash.csv", "phone,segment_name\n" + rows)
             deadline = time.monotonic() + DEADLINE_SECONDS
             while not service.named("export.quarantined"):
                 assert time.monotonic() < deadline, "it was not given up"
                 for child in children_reading(service.pid, setup.state):
                     assert "0                    0 " in core_limit(child)
+                    assert memory_is_closed(child)
                     with suppress(ProcessLookupError):  # It was dying of the last one, and has ended meanwhile.
                         os.kill(child, signal.SIGSEGV)
             assert "killed by SIGSEGV" in service.named("export.quarantined")[0]["detail"]
             assert "0                    0 " in core_limit(service.pid)
+            assert memory_is_closed(service.pid)
             service.stop()
             assert_no_person("".join(service.raw), "the log")
         assert not [it for it in tmp_path.rglob("core*") if it.is_file()]
+        assert_no_person_below(setup.state, but=PAYLOAD)
+
+
+def test_memory_that_may_be_dumped_is_told_apart() -> None:
+    """The look into a process's memory that the test above rests on finds one that is open."""
+    with unprivileged("sleep", "600") as open_process:
+        assert not memory_is_closed(open_process.pid)
+        open_process.kill()
+
+
+BROKEN_LIBRARY = """
+class EmailNotValidError(ValueError):
+    pass
+
+
+def validate_email(address, **_):
+    raise LookupError(f"no rule for {address}, nor for its neighbours ada@example.com and (212) 555-0101")
+"""
+
+
+@pytest.fixture
+def with_broken_library(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the library that judges addresses fails, with a person in what it says."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "email_validator.py").write_text(BROKEN_LIBRARY)
+    return {"PYTHONPATH": str(tmp_path / "broken")}
+
+
+def test_no_person_in_what_is_said_of_a_defect(tmp_path: Path, with_broken_library: dict[str, str]) -> None:
+    """An exception that quotes rows, in the running service and in a command: said are its kind and its place."""
+    with Sshd(tmp_path / "upstream") as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route(identifier="email")
+        with Service(setup, environment=with_broken_library) as service:
+            upload(service, "list.csv", "email,segment_name\nben@example.com,VIP\ncleo.d@example.com,VIP\n")
+            quarantined = service.wait_for("export.quarantined")
+            assert quarantined["reason"] == "rewrite_crashed"
+            assert "LookupError in email.py" in quarantined["detail"]
+            shown = relay(setup, "show", quarantined["export"], "--json")
+            assert_no_person(shown.stdout + shown.stderr, "the output of relay show")
+            assert service.stop() == 0
+            assert all(line["event"] != "not JSON" for line in service.lines)
+            assert_no_person("".join(service.raw), "the log")
+        route = ("--route", "sirendenim")
+        said = subprocess.run(
+            [*RELAY, "--config", str(setup.config), "preview", str(setup.directory / "to-upload"), *route],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | with_broken_library,
+        )
+        assert said.returncode == 1
+        assert "relay: a defect: LookupError at email_validator.py:" in said.stderr
+        assert_no_person(said.stdout + said.stderr, "the output of relay preview")
         assert_no_person_below(setup.state, but=PAYLOAD)
 
 
