@@ -306,20 +306,17 @@ class Daemon:
             await asyncio.sleep(_SWEEP_EVERY.total_seconds())
 
     def _clear_away(self) -> None:
-        self._spool.sweep_incoming(_now())
-        clear_view(
-            self._spool,
-            self._store,
-            _now(),
-            unrouted_kept=self._config.retention.files,
-            obstacles=self._unremovable,
-        )
+        kept = self._config.retention
+        aborted = self._spool.sweep_incoming(_now())
+        left_view = clear_view(self._spool, self._store, _now(), unrouted_kept=kept.files, obstacles=self._unremovable)
+        landed = [*aborted, *(file for _, file in left_view)]
         self._write_report()
-        if removed := sweep(self._config.retention, self._spool, self._store, _now()):
+        removed = sweep(kept, self._spool, self._store, _now())
+        if removed or landed:
             emit(
                 Event.RETENTION_SWEPT,
-                files=len(removed.files),
-                bytes=removed.size,
+                files=len(landed) + len(removed.files),
+                bytes=sum(file.size for file in landed) + removed.size,
                 discarded=len(removed.discarded),
                 exports=removed.exports,
             )

@@ -41,7 +41,7 @@ def foresee(settings: RetentionSettings, spool: Spool, store: Store, now: dateti
 
 
 def sweep(settings: RetentionSettings, spool: Spool, store: Store, now: datetime) -> Removal:
-    """Remove what was kept for long enough; safe to be run twice at once, and to be cut off anywhere."""
+    """Remove what was kept for long enough, and return it; safe to be run twice at once, and to be cut off anywhere."""
     discarded = tuple(store.discard_expired(now - settings.held, now))
     files: list[tuple[Path, int]] = []
     for directory in spool.export_directories():
@@ -50,9 +50,7 @@ def sweep(settings: RetentionSettings, spool: Spool, store: Store, now: datetime
             # its row is there.
             with store.unchanging():
                 expired = _expired_of(directory, settings, spool, store, now)
-                for file, _ in expired:
-                    spool.remove_file(file)
-            files += expired
+                files += [(file, size) for file, size in expired if spool.remove_file(file)]
     return Removal(discarded, tuple(files), store.forget(now - settings.history, now))
 
 

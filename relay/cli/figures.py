@@ -9,6 +9,11 @@ def moment(at: datetime | None) -> str | None:
     return None if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def minute(at: datetime | None) -> str | None:
+    """Write an instant in UTC where there is little room, to the minute: `2026-11-23 06:22`."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def size(count: int) -> str:
     """Write a number of bytes in the unit that reads best: `3.2 MB`."""
     amount = float(count)
@@ -19,9 +24,14 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something: `1 file`, `1,204 files`."""
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
 def rows(count: int) -> str:
     """Write a number of rows: `1 row`, `15,830 rows`."""
-    return f"{count:,} row" + "s" * (count != 1)
+    return counted(count, "row")
 
 
 def change(count: int, before: int | None) -> str | None:

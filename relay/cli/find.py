@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.context import config_option
+from relay.cli.figures import counted
 from relay.cli.state import has_state
 from relay.cli.tables import as_text
 from relay.model import RelayError
@@ -66,7 +67,9 @@ def find(ctx: click.Context, config: Path) -> None:
             except UnusableSource as unusable:
                 click.echo(f"{as_text(kept.path)} could not be looked into: {unusable.reason}", err=True)
                 unread += 1
-    click.echo(f"found in {found:,} files" + (f"; {unread:,} could not be looked into" if unread else ""), err=True)
+    click.echo(
+        f"found in {counted(found, 'file')}" + (f"; {unread:,} could not be looked into" if unread else ""), err=True
+    )
     ctx.exit(0 if found and not unread else 1)
 
 

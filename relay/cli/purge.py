@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.context import config_option
-from relay.cli.figures import size
+from relay.cli.figures import counted, size
 from relay.cli.state import changed_state, read_state
 from relay.cli.tables import as_text
-from relay.retention import Removal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from relay.config import Config
-    from relay.spool import Spool
+    from relay.retention import Removal
+    from relay.spool import LandedFile, Spool
     from relay.store import Store
 
 
 @click.command()
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
-def purge(config: Path, *, dry_run: bool) -> None:
+@click.pass_context
+def purge(ctx: click.Context, config: Path, *, dry_run: bool) -> None:
     """Remove what was kept for long enough, as the service does by itself every hour.
 
     \b
@@ -32,54 +33,88 @@ def purge(config: Path, *, dry_run: bool) -> None:
       relay purge
 
     What waits, and the last two lists sent of each segment, are never touched. A removed file's bytes may still be on
-    the disk: keep the state directory on an encrypted volume where that matters.
+    the disk: keep the state directory on an encrypted volume where that matters. Exit status 1 if something could not
+    be removed.
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
-    from relay.intake.clear import clear_view
-    from relay.intake.obstacles import Obstacle, Obstacles
-    from relay.retention import foresee, sweep
     from relay.spool import Spool
-
-    def complain(it: Obstacle) -> None:
-        click.echo(f"{it.path} of account {it.account} cannot be removed: {it.reason}; {it.hint}", err=True)
 
     loaded, now = load(config, with_files=False), datetime.now(UTC)
     spool = Spool(loaded.state_dir)
     if dry_run:
         with read_state(loaded) as store:
-            landed = _landed(loaded, spool, store, now)
-            _print(foresee(loaded.retention, spool, store, now), landed, "would be ", spool.export_root)
+            _foresee(loaded, spool, store, now)
         return
     with changed_state(loaded) as store:
-        landed = _landed(loaded, spool, store, now)
-        spool.sweep_incoming(now)
-        obstacles = Obstacles(spool, now=lambda: now, say=complain)
-        clear_view(spool, store, now, unrouted_kept=loaded.retention.files, obstacles=obstacles)
-        _print(sweep(loaded.retention, spool, store, now), landed, "", spool.export_root)
+        ctx.exit(0 if _remove(loaded, spool, store, now) else 1)
 
 
-def _landed(loaded: "Config", spool: "Spool", store: "Store", now: datetime) -> "list[tuple[str, int]]":
-    """Return what goes of what clients sent: uploads that ended half-way, and files that leave their clients' view."""
+def _foresee(loaded: "Config", spool: "Spool", store: "Store", now: datetime) -> None:
+    """Say what would go."""
     from relay.intake.clear import leaving_view
+    from relay.retention import foresee
 
-    aborted = [(f"incoming{it.path}", it.size) for it in spool.aborted_uploads(now)]
-    kept = loaded.retention.files
-    return aborted + [
-        (f"landing/{account}{it.path}", it.size)
-        for account in spool.accounts()
-        for it in leaving_view(account, spool, store, now, unrouted_kept=kept)
-    ]
+    going = Tally("would be", spool.export_root)
+    going.add_aborted(spool.aborted_uploads(now))
+    for account in spool.accounts():
+        found = leaving_view(account, spool, store, now, unrouted_kept=loaded.retention.files)
+        going.add_landed([(account, file) for file in found])
+    going.add(foresee(loaded.retention, spool, store, now))
+    going.close()
 
 
-def _print(removal: Removal, landed: "Sequence[tuple[str, int]]", would_be: str, root: Path) -> None:
-    for it in removal.discarded:
-        click.echo(f"{it} {would_be or 'is '}discarded: it waited for a person for too long")
-    for name, length in landed:
-        click.echo(f"{as_text(name)} {would_be or 'is '}removed, {size(length)}")
-    for file, length in removal.files:
-        click.echo(f"{file.relative_to(root)} {would_be or 'is '}removed, {size(length)}")
-    total = removal.size + sum(length for _, length in landed)
-    click.echo(
-        f"{len(landed) + len(removal.files):,} files ({size(total)}) and the history of {removal.exports:,} exports "
-        f"{would_be or 'are '}removed."
-    )
+def _remove(loaded: "Config", spool: "Spool", store: "Store", now: datetime) -> bool:
+    """Remove it, say what is gone, and return whether nothing was in the way."""
+    from relay.intake.clear import clear_view
+    from relay.intake.obstacles import Obstacle, Obstacles
+    from relay.retention import sweep
+
+    in_the_way: list[Obstacle] = []
+    obstacles = Obstacles(spool, now=lambda: now, say=in_the_way.append)
+    gone = Tally("was", spool.export_root)
+    gone.add_aborted(spool.sweep_incoming(now))
+    gone.add_landed(clear_view(spool, store, now, unrouted_kept=loaded.retention.files, obstacles=obstacles))
+    gone.add(sweep(loaded.retention, spool, store, now))
+    gone.close()
+    for it in in_the_way:
+        said = f"{it.path} of account {it.account} cannot be removed: {it.reason}; {it.hint}"
+        click.echo(as_text(said), err=True)
+    return not in_the_way
+
+
+class Tally:
+    """What goes or is gone, said piece by piece, and in all at the end."""
+
+    def __init__(self, was: str, export_root: Path) -> None:
+        self._was = was
+        self._export_root = export_root
+        self._files = self._size = self._exports = 0
+
+    def add_aborted(self, uploads: "Iterable[LandedFile]") -> None:
+        """Name uploads that ended half-way."""
+        for it in uploads:
+            self._add_file(f"incoming{it.path}", it.size)
+
+    def add_landed(self, files: "Iterable[tuple[str, LandedFile]]") -> None:
+        """Name files that leave their client's view, each with its account."""
+        for account, it in files:
+            self._add_file(f"landing/{account}{it.path}", it.size)
+
+    def add(self, removal: "Removal") -> None:
+        """Name what waited for too long, and files of exports; count the history."""
+        for waited in removal.discarded:
+            click.echo(f"{waited} {self._was} discarded: it waited for a person for too long")
+        for file, length in removal.files:
+            self._add_file(str(file.relative_to(self._export_root)), length)
+        self._exports += removal.exports
+
+    def close(self) -> None:
+        """Say how much it is in all."""
+        files, exports = counted(self._files, "file"), counted(self._exports, "export")
+        be = self._was if self._was == "would be" else "were"
+        click.echo(f"{files} ({size(self._size)}) and the history of {exports} {be} removed.")
+
+    def _add_file(self, name: str, length: int) -> None:
+        click.echo(f"{as_text(name)} {self._was} removed, {size(length)}")
+        self._files += 1
+        self._size += length

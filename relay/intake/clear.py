@@ -1,11 +1,11 @@
 """Out of the clients' view: what was claimed, or holds nothing, has been seen for long enough (rule R3)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from relay.intake.obstacles import Obstacles
-from relay.model import Arrival, ArrivalState, Fingerprint
+from relay.model import Arrival, ArrivalState
 from relay.spool import LandedFile, Look, Spool, UnreadableError
 from relay.store import Store
 
@@ -19,7 +19,7 @@ def clear_view(
     *,
     unrouted_kept: timedelta,
     obstacles: Obstacles,
-) -> None:
+) -> list[tuple[str, LandedFile]]:
     """Remove claimed files, and end markers of nothing, a day after they landed, and forget which ones are gone.
 
     So it is in every landing zone, also that of an account which the configuration has lost. Files that no route wants
@@ -27,11 +27,18 @@ def clear_view(
 
     A file is known by its fingerprint for as long as it lies there under whatever name; were it forgotten before, it
     would be taken for a new one. So only what was removed here, or what two complete looks do not find, is forgotten.
+
+    Returns:
+        Each file that was removed, with its account.
     """
+    removed: list[tuple[str, LandedFile]] = []
     for account in spool.accounts():
         old = _seen_for_long_enough(account, store, now, unrouted_kept)
-        if gone := _gone(account, old, spool, obstacles):
+        of_account, gone = _removed_and_gone(account, old, spool, obstacles)
+        removed += ((account, file) for file in of_account)
+        if gone:
             store.cleared(gone, now)
+    return removed
 
 
 def leaving_view(
@@ -58,27 +65,27 @@ def _done_with(look: Look, old: Iterable[Arrival]) -> list[LandedFile]:
     return [file for file in look.files if file.fingerprint in done_with]
 
 
-def _gone(account: str, old: Sequence[Arrival], spool: Spool, obstacles: Obstacles) -> list[int]:
-    """Remove what these arrivals left in view, and return those of which nothing is left."""
+def _removed_and_gone(
+    account: str, old: Sequence[Arrival], spool: Spool, obstacles: Obstacles
+) -> tuple[list[LandedFile], list[int]]:
+    """Remove what these arrivals left in view; return the files, and the arrivals of which nothing is left."""
     before = spool.look(account)
     resting = obstacles.resting(account, before.files)
     to_go = [file for file in _done_with(before, old) if file.path not in resting]
-    removed = _removed(account, to_go, spool, obstacles)
+    removed = [file for file in to_go if _is_removed(account, file, spool, obstacles)]
+    away = {file.fingerprint for file in removed}
     after = spool.look(account)
     left = {file.fingerprint for file in after.files}
     if before.unseen or after.unseen:
-        return [it.id for it in old if it.fingerprint in removed - left]
+        return removed, [it.id for it in old if it.fingerprint in away - left]
     # A file that its client renames while a look goes on can escape that one.
-    left |= {file.fingerprint for file in before.files} - removed
-    return [it.id for it in old if it.fingerprint not in left]
+    left |= {file.fingerprint for file in before.files} - away
+    return removed, [it.id for it in old if it.fingerprint not in left]
 
 
-def _removed(account: str, files: Collection[LandedFile], spool: Spool, obstacles: Obstacles) -> frozenset[Fingerprint]:
-    removed = set()
-    for file in files:
-        try:
-            if spool.remove_landed(account, file):
-                removed.add(file.fingerprint)
-        except UnreadableError as trouble:
-            obstacles.leave_alone(account, file, trouble.error)
-    return frozenset(removed)
+def _is_removed(account: str, file: LandedFile, spool: Spool, obstacles: Obstacles) -> bool:
+    try:
+        return spool.remove_landed(account, file)
+    except UnreadableError as trouble:
+        obstacles.leave_alone(account, file, trouble.error)
+        return False

@@ -336,25 +336,35 @@ class Spool:
             return []
         return [(directory / file.path.lstrip("/"), file.size) for file in files]
 
-    def remove_file(self, file: Path) -> None:
-        """Remove a file of an export, and the directories that are empty without it."""
-        file.unlink(missing_ok=True)
+    def remove_file(self, file: Path) -> bool:
+        """Remove a file of an export, and the directories that are empty without it; say whether it was still there."""
+        try:
+            file.unlink()
+        except FileNotFoundError:  # Another sweep was quicker.
+            return False
         for directory in file.parents:
             if directory.parent in {self._exports, self._state_dir}:
-                return
+                break
             try:
                 directory.rmdir()
             except OSError:  # There is something else in it, or another sweep was quicker.
-                return
+                break
+        return True
 
     def aborted_uploads(self, now: datetime) -> list[LandedFile]:
         """Return the uploads that ended without being complete more than a day ago (rule R3)."""
         return [it for it in look_below(self._incoming).files if it.changed_at <= now - ABORTED_UPLOADS_KEPT]
 
-    def sweep_incoming(self, now: datetime) -> None:
-        """Remove uploads that ended without being complete more than a day ago (rule R3)."""
-        for upload in self.aborted_uploads(now):
-            (self._incoming / upload.path.lstrip("/")).unlink(missing_ok=True)
+    def sweep_incoming(self, now: datetime) -> list[LandedFile]:
+        """Remove uploads that ended without being complete more than a day ago, and return them (rule R3)."""
+        return [it for it in self.aborted_uploads(now) if self._removed_upload(it)]
+
+    def _removed_upload(self, upload: LandedFile) -> bool:
+        try:
+            (self._incoming / upload.path.lstrip("/")).unlink()
+        except FileNotFoundError:  # Another sweep was quicker.
+            return False
+        return True
 
     def remove_landed(self, account: str, file: LandedFile) -> bool:
         """Remove a landed file from its client's view, unless another one has its name by now; say whether it was.

@@ -170,12 +170,12 @@ class SpoolThatIsCut(Spool):
         super().__init__(state_dir)
         self._left = after
 
-    def remove_file(self, file: Path) -> None:
+    def remove_file(self, file: Path) -> bool:
         """Remove some files, then die."""
         if not self._left:
             raise CutOffError
         self._left -= 1
-        super().remove_file(file)
+        return super().remove_file(file)
 
 
 @pytest.mark.parametrize("after", range(10))
@@ -292,7 +292,7 @@ def test_a_dry_run_shows_what_would_go_and_takes_nothing(host: Host) -> None:
     assert removed.exit_code == 0, removed.output
     named = [line.split()[0] for line in shown.stdout.splitlines() if " would be removed, " in line]
     assert named
-    assert all(f"{it} is removed, " in removed.stdout for it in named)
+    assert all(f"{it} was removed, " in removed.stdout for it in named)
     assert host.books.look(waiting).state is DeliveryState.DISCARDED
 
 
@@ -333,7 +333,7 @@ def test_a_dry_run_names_what_clients_sent_and_no_list_came_of(host: Host) -> No
     shown = host.run("purge", "--dry-run").stdout
     assert "landing/amperity/uploads/old.txt would be removed, 2.0 kB" in shown
     assert "new.txt" not in shown
-    assert host.run("purge").stdout.splitlines()[0] == "landing/amperity/uploads/old.txt is removed, 2.0 kB"
+    assert host.run("purge").stdout.splitlines()[0] == "landing/amperity/uploads/old.txt was removed, 2.0 kB"
     assert [it.name for it in (spool.landing("amperity") / "uploads").iterdir()] == ["new.txt"]
 
 
