@@ -101,6 +101,8 @@ class Acceptor:
         self, export: Export, route: RouteSettings, parts: Sequence[Arrival], report: Report, seconds: float
     ) -> None:
         landed_at = max(part.landed_at for part in parts)
+        # What a person wants judged again is not stale for the time that this person took (rule G8).
+        wanted_at = await asyncio.to_thread(self._store.requeued_at, export.id) or landed_at
         cuts = await asyncio.to_thread(self._cuts, export, route, report)
         while True:
             comparisons = await self._compare(export, route, report)
@@ -112,7 +114,7 @@ class Acceptor:
                 client_domain=route.client_domain,
                 landed_at=landed_at,
                 last_arrival=max(part.id for part in parts),
-                stale_at=landed_at + route.stale_after,
+                stale_at=wanted_at + route.stale_after,
                 delays={"landing": (export.received_at - landed_at).total_seconds(), "rewrite": round(seconds, 3)},
                 comparisons=comparisons,
                 cuts=cuts,

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.guards import History
+from relay.log import Event
 from relay.model import Backlog, Delivery, DeliveryState, Export, ExportState, Transition
 from relay.store.rows import delivery_of, export_of, transition_of
 from relay.store.schema import deliveries, exports, log_position, transitions
@@ -114,6 +115,14 @@ class ReadingVerbs(Verbs):
         query = select(transitions).where(transitions.c.subject == subject).order_by(transitions.c.seq)
         with self._database.reading() as connection:
             return [transition_of(row) for row in connection.execute(query).mappings()]
+
+    def requeued_at(self, export_id: str) -> datetime | None:
+        """Return when a person last had an export judged again, None if nobody did."""
+        of_it = (transitions.c.subject == export_id, transitions.c.event == Event.EXPORT_REQUEUED)
+        query = select(transitions.c.at).where(*of_it).order_by(transitions.c.seq.desc()).limit(1)
+        with self._database.reading() as connection:
+            requeued_at: datetime | None = connection.scalar(query)
+            return requeued_at
 
     def happened(self, events: Collection[str], since: datetime, *, limit: int) -> list[Transition]:
         """Return the newest transitions of these events at or after `since`, newest first, at most `limit`."""

@@ -211,3 +211,25 @@ def test_what_is_held_is_said_again_and_stale_lists_are_held(tmp_path: Path) -> 
             with clock.moved():
                 tenant.say("release", held["delivery"], "--reason", "the upstream is back")
             assert tenant.received(tenant.service.wait_for("delivery.sent")) == rows("VIP", 30)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs gcc")
+def test_an_export_that_a_person_requeues_late_is_not_stale_at_once(tmp_path: Path) -> None:
+    """Quarantined over a long weekend, then put right: wanted now, so that its time counts from now (rule G8)."""
+    clock = Clock(tmp_path)
+    with Sshd(tmp_path / "upstream") as upstream:
+        with clock.moved():
+            tenant = Tenant(tmp_path, upstream)
+        with tenant.service:
+            tenant.upload(rows("VIP", 30).replace("\n", ",x\n"))
+            quarantined = tenant.service.wait_for("export.quarantined")
+            clock.move(timedelta(hours=72))
+            named = 'path = "/uploads/usual/**"\nsegment.name = "VIP"'
+            tenant.setup.route("sirendenim", top=named)
+            tenant.service.reload()
+            tenant.service.wait_for("config.reloaded")
+            with clock.moved():
+                tenant.say("requeue", quarantined["export"], "--reason", "segment.name is set now")
+            sent = tenant.service.wait_for("delivery.sent")
+            assert tenant.received(sent) == rows("VIP", 30)
+            assert not tenant.service.named("delivery.held")
