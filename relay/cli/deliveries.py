@@ -84,6 +84,13 @@ def why_it_waits(delivery: Delivery) -> str:
     return why
 
 
+def in_common(delivery: Delivery) -> str | None:
+    """Say how many people a list has in common with the one sent before it; None where they were not compared."""
+    if delivery.kept is None:
+        return None
+    return f"{delivery.kept:,} kept, {delivery.lost:,} lost, {delivery.gained:,} gained"
+
+
 def outgoing(delivery: Delivery) -> str | None:
     """Name the file that a list goes out as, or the first and the last of several."""
     if delivery.remote_name is None or delivery.files == 1:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from relay.cli.deliveries import how_far, outgoing, print_deliveries, why_it_waits
+from relay.cli.deliveries import how_far, in_common, outgoing, print_deliveries, why_it_waits
 from relay.cli.documents import (
     Document,
     arrival_document,
@@ -108,7 +108,7 @@ class DeliveryDossier:
             ("for the date", it.list_date),
             *_count_facts(it.counts),
             ("change", change(it.counts.rows_out, it.previous_rows)),
-            ("people", _people(it)),
+            ("people", (people := in_common(it)) and f"{people} since the list sent before"),
             ("size", f"{it.size:,} bytes"),
             ("sha256", it.sha256),
             ("landed", f"{moment(it.landed_at)} UTC"),
@@ -130,12 +130,6 @@ def _print_slices(slices: Sequence[Slice]) -> None:
         right=["file", "rows", "size"],
         indent=2,
     )
-
-
-def _people(delivery: Delivery) -> str | None:
-    if delivery.kept is None:
-        return None
-    return f"{delivery.kept:,} kept, {delivery.lost:,} lost, {delivery.gained:,} gained since the list sent before"
 
 
 def _seen(delivery: Delivery) -> str:

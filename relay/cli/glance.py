@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import click
 
-from relay.cli.deliveries import how_far, outgoing, why_it_waits
+from relay.cli.deliveries import how_far, in_common, outgoing, why_it_waits
 from relay.cli.exports import print_exports
-from relay.cli.figures import change, moment, rows, size
+from relay.cli.figures import change, minute, moment, rows, size
 from relay.cli.listing import ListedRow, print_heading, print_listing, print_wrapped
 from relay.cli.pasting import command_line, decisions_due
 from relay.cli.tables import as_text
@@ -153,9 +153,9 @@ def _print_route(route: RouteStanding, config: Path) -> None:
         click.echo(f"  {words}")
     if route.segments:
         print_listing(
-            ["segment", "state", "rows", "change", "lost", "gained", "last sent (UTC)", "as"],
+            ["segment", "state", "rows", "change", "kept", "lost", "gained", "last sent (UTC)", "as"],
             [_listed(segment, config) for segment in route.segments],
-            right=["rows", "change", "lost", "gained"],
+            right=["rows", "change", "kept", "lost", "gained"],
             indent=2,
         )
     if route.older_segments:
@@ -194,16 +194,17 @@ def _last_exports(route: RouteStanding) -> Iterator[str]:
 def _listed(standing: SegmentStanding, config: Path) -> ListedRow:
     sent = standing.last_sent
     cells = (
-        (standing.segment, standing.state, None, None, None, None, None, None)
+        (standing.segment, standing.state, None, None, None, None, None, None, None)
         if sent is None
         else (
             standing.segment,
             standing.state,
             sent.counts.rows_out,
             change(sent.counts.rows_out, sent.previous_rows),
+            sent.kept,
             sent.lost,
             sent.gained,
-            moment(sent.sent_at),
+            minute(sent.sent_at),
             _short_name(sent),
         )
     )
@@ -215,13 +216,14 @@ def _listed(standing: SegmentStanding, config: Path) -> ListedRow:
 
 
 def _short_name(delivery: Delivery) -> str:
-    """The remote name without the part that all names of a client domain have in common."""
-    return (outgoing(delivery) or "").replace(f"{delivery.client_domain}_subscriber_segment", "…")
+    """The remote name without what all names of a client domain have in common: `…_20261123_1`."""
+    return (outgoing(delivery) or "").replace(f"{delivery.client_domain}_subscriber_segment", "…").replace(".csv", "")
 
 
 def _waits(delivery: Delivery) -> Iterator[str]:
     """Say which list waits and why; where the upstream refused it, also what to do there."""
-    yield f"{delivery.id}, {rows(delivery.counts.rows_out)}, {delivery.state}"
+    people = in_common(delivery)
+    yield f"{delivery.id}, {rows(delivery.counts.rows_out)}, {delivery.state}{f'; {people}' if people else ''}"
     if why := why_it_waits(delivery):
         yield why
     if words := how_far(delivery):

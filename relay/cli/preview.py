@@ -3,14 +3,15 @@
 import csv
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,14 +22,17 @@ from relay.cli.listing import ListedRow, print_heading, print_listing, print_wra
 from relay.cli.rejects import print_rejects, rejects_document
 from relay.cli.state import has_state, read_state
 from relay.cli.tables import as_text, print_json
+from relay.cli.watching import watched
 from relay.model import Draft, Duplicate, Hold, Overlap, Overtaken, Queue, RelayError, Report, Skip, Verdict
 from relay.naming import folded_segment
 
 if TYPE_CHECKING:
     from relay.config import Config, RouteSettings
     from relay.guards import History
+    from relay.rewrite.unusable import UnusableSource
 
 _REJECTS_SHOWN: Final = 10
+_FIGURES: Final = ("rows", "last sent", "change", "kept", "lost", "gained", "rejected", "empty", "suspect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,20 @@ def preview(
     settings = _route(loaded, route)
     _refuse_unless_empty(output)
     several = look_at(paths, settings, directory)
-    with TemporaryDirectory(prefix="relay-preview-") as temporary:
+    if not as_json:
+        for remark in several.remarks:
+            print_wrapped(remark)
+    with TemporaryDirectory(prefix="relay-preview-", dir=_where_it_is_swept(loaded)) as temporary:
         work = Path(temporary) / "rewrite"
         try:
             several.refuse_incomplete()
-            with _rows_counted() as progress:
+            with watched(_quiet if as_json else _print_recognised) as progress:
                 report = rewrite(several.sources, settings.rules, work, progress=progress)
         except UnusableSource as unusable:
-            _show_unusable(unusable.reason, unusable.detail, unusable.hint, as_json=as_json)
+            if as_json:
+                print_json(_unusable_document(unusable, several.remarks))
+            else:
+                _print_unusable(unusable)
             ctx.exit(1)
         judged = _judge(report, loaded, settings, work)
         if output is not None:
@@ -114,8 +124,6 @@ def preview(
     if as_json:
         print_json({**_document(report, judged, first_rejects), "remarks": several.remarks})
     else:
-        for remark in several.remarks:
-            print_wrapped(remark)
         _print(report, judged, first_rejects, output)
     ctx.exit(1 if report.totals.rejected or any(isinstance(it.verdict, Hold) for it in judged) else 0)
 
@@ -133,14 +141,12 @@ def _refuse_unless_empty(output: Path | None) -> None:
         raise RelayError(f"{output} is not empty", hint="Name a new or an empty directory.")
 
 
-@contextmanager
-def _rows_counted() -> Iterator[Callable[[int], None]]:
-    """Give what is told the rows read so far; on a terminal, they are shown while they are counted."""
-    from rich.console import Console
+def _where_it_is_swept(loaded: "Config") -> Path | None:
+    """Return where to rewrite, so that what a kill leaves of it is swept (rule R3); None where no service ever ran."""
+    from relay.spool import Spool
 
-    console = Console(stderr=True)
-    with console.status("reading") as shown:
-        yield lambda rows: shown.update(f"{rows:,} rows")
+    incoming = Spool(loaded.state_dir).incoming_zone
+    return incoming if has_state(loaded) and incoming.is_dir() else None
 
 
 def _judge(report: Report, loaded: "Config", settings: "RouteSettings", work: Path) -> list[Judged]:
@@ -227,16 +233,16 @@ def _first_rejects(rejects: Path) -> list[dict[str, str]]:
 
 
 def _print(report: Report, judged: Sequence[Judged], first_rejects: list[dict[str, str]], output: Path | None) -> None:
-    totals = report.totals
-    click.echo(f"recognised as {as_text(recognised(report.recognised))}")
+    totals, sources = report.totals, report.recognised["sources"]
+    of_several = f", in {sources:,} files" if sources > 1 else ""
     click.echo(
         f"{totals.rows_in:,} rows = {totals.rows_out:,} to send + {totals.duplicates:,} duplicates"
-        f" + {totals.rejected:,} rejected + {totals.empty:,} empty + {totals.control:,} control\n"
+        f" + {totals.rejected:,} rejected + {totals.empty:,} empty + {totals.control:,} control{of_several}\n"
     )
     print_listing(
-        ["segment", "verdict", "rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
+        ["segment", "verdict", *_FIGURES],
         [ListedRow(_cells(it), remarks=[*_split(it), *_remarks(it.verdict)]) for it in judged],
-        right=["rows", "last sent", "change", "lost", "gained", "rejected", "empty", "suspect"],
+        right=_FIGURES,
     )
     print_rejects(report)
     if first_rejects:
@@ -245,6 +251,16 @@ def _print(report: Report, judged: Sequence[Judged], first_rejects: list[dict[st
         print_listing(list(first_rejects[0]), rows, indent=2)
     if output is not None:
         click.echo(f"\nThe lists and the reject report are in {output}.")
+
+
+def _print_recognised(found: Mapping[str, Any]) -> None:
+    """Say what the file was taken for, before all of it is read: whoever asked for the wrong one need not wait."""
+    click.echo(f"recognised as {as_text(recognised(found))}")
+    sys.stdout.flush()
+
+
+def _quiet(_found: Mapping[str, Any]) -> None:
+    """A document has it at its end."""
 
 
 def _cells(judged: Judged) -> tuple[object, ...]:
@@ -256,6 +272,7 @@ def _cells(judged: Judged) -> tuple[object, ...]:
         counts.rows_out,
         judged.last_sent_rows,
         compared,
+        judged.overlap and judged.overlap.kept,
         judged.overlap and judged.overlap.lost,
         judged.overlap and judged.overlap.gained,
         counts.rejected,
@@ -307,10 +324,20 @@ def _document(report: Report, judged: Sequence[Judged], first_rejects: list[dict
     }
 
 
-def _show_unusable(reason: str, detail: str, hint: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"quarantine": {"reason": reason, "detail": detail, "hint": hint}})
-        return
-    click.echo(f"The export would be quarantined: {reason}")
-    print_wrapped(detail, indent=4)
-    print_wrapped(hint, indent=4)
+def _unusable_document(unusable: "UnusableSource", remarks: Sequence[str]) -> Document:
+    """The same keys, so that a program need not ask which there are."""
+    return {
+        "quarantine": {"reason": unusable.reason, "detail": unusable.detail, "hint": unusable.hint},
+        "recognised": None,
+        "counts": None,
+        "lists": [],
+        "rejects": [],
+        "first_rejects": [],
+        "remarks": remarks,
+    }
+
+
+def _print_unusable(unusable: "UnusableSource") -> None:
+    click.echo(f"The export would be quarantined: {unusable.reason}")
+    print_wrapped(unusable.detail, indent=4)
+    print_wrapped(unusable.hint, indent=4)

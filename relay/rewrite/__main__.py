@@ -72,11 +72,11 @@ def _compare(pairs: Sequence[tuple[str | None, str]]) -> int:
     return 0
 
 
-def _end_when_orphaned() -> Callable[[int], None]:
+def _end_when_orphaned() -> Callable[[object], None]:
     """Return what ends the rewrite at its next report of progress if its parent has died: nobody waits for it."""
     parent = os.getppid()
 
-    def look(_rows: int) -> None:
+    def look(_progress: object) -> None:
         if os.getppid() != parent:
             raise SystemExit(CRASHED)
 

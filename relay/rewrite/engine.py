@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relay.model import IdentifierKind, Report
 from relay.rewrite.bulk import judged
-from relay.rewrite.bulk.blocks import BLOCK, Batch, Rows, read_blocks
+from relay.rewrite.bulk.blocks import BLOCK, Batch, Block, Rows, read_blocks
 from relay.rewrite.bulk.judge import BatchJudge, JudgedBatch
 from relay.rewrite.bulk.row_numbers import RowNumbers
 from relay.rewrite.bulk.seen import SeenHashes, SeenNumbers
@@ -28,7 +28,8 @@ from relay.rewrite.filenames import segment_in_names
 from relay.rewrite.files import DRAFTS, REJECTS, REPORT, SourceFile
 from relay.rewrite.formats import read_batches
 from relay.rewrite.layout import Format, Layout
-from relay.rewrite.packing import unpack
+from relay.rewrite.packing import Unpacked, unpack
+from relay.rewrite.progress import Progress
 from relay.rewrite.report import RejectReport, Tally, dump_report
 from relay.rewrite.row import RowJudge
 from relay.rewrite.rules import Rules
@@ -55,7 +56,7 @@ def rewrite(
     rules: Rules,
     into: Path,
     *,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[Progress], None] = lambda _: None,
     at_once: int = BLOCK,
 ) -> Report:
     """Rewrite an export into `into/drafts/<ordinal>.csv`, `into/rejects.csv` and `into/report.json`, all durable.
@@ -64,16 +65,18 @@ def rewrite(
         sources: the export's files in their order.
         rules: the route's rules.
         into: a directory for this rewrite alone; it is made if it is not there.
-        progress: is told how many rows were read, after each batch; none, while something is unpacked.
+        progress: is told how far it is: now and then while something is unpacked, when the first source was
+            recognised, and after each batch of rows.
         at_once: bytes of text that are read at once.
 
     Raises:
         UnusableSource: the export cannot be used; what is in `into` means nothing then.
     """
     into.mkdir(mode=0o700, exist_ok=True)
-    unpacked = unpack(sources, into / _UNPACKED, rules, progress=lambda: progress(0))
+    unpacked = unpack(sources, into / _UNPACKED, rules, progress=lambda: progress(Progress()))
     with RejectReport(into / REJECTS) as rejects:
-        work = _Rewrite(rules, _drafts(into, rules), rejects, progress, at_once)
+        gauge = _Gauge(progress, unpacked)
+        work = _Rewrite(rules, _drafts(into, rules), rejects, gauge, at_once)
         of_one = Counter(source.name for source in unpacked.sources)
         for source in unpacked.sources:
             try:
@@ -94,23 +97,52 @@ def _drafts(into: Path, rules: Rules) -> Drafts:
     return Drafts(into / DRAFTS, rules.segment.limit, nobody)
 
 
+class _Gauge:
+    """Counts the rows and bytes that were read, and tells whoever watches."""
+
+    def __init__(self, tell: Callable[[Progress], None], unpacked: Unpacked) -> None:
+        self.rows = 0
+        self._tell = tell
+        self._packing = unpacked.recognised
+        self._size = sum(source.path.stat().st_size for source in unpacked.sources)
+        self._recognised: dict[str, Any] | None = None
+        self._read = self._read_of_this = 0
+
+    def recognised(self, layout: Layout) -> None:
+        """Take note of what a source was taken for; the first one is told."""
+        if self._recognised is None:
+            self._recognised = self._packing | layout.recognised()
+            self.tell()
+
+    def took(self, batch: Batch) -> None:
+        """Take note of how far into its source a batch goes."""
+        if isinstance(batch, Block):
+            self._read_of_this = batch.after.offset
+
+    def ended(self, source: SourceFile) -> None:
+        """Take note that a source was read whole."""
+        self._read += source.path.stat().st_size
+        self._read_of_this = 0
+
+    def tell(self) -> None:
+        """Say how far it is."""
+        self._tell(Progress(self.rows, self._recognised, self._size, self._read + self._read_of_this))
+
+
 class _Rewrite:
     """One rewrite under way."""
 
-    def __init__(
-        self, rules: Rules, drafts: Drafts, rejects: RejectReport, progress: Callable[[int], None], at_once: int
-    ) -> None:
+    def __init__(self, rules: Rules, drafts: Drafts, rejects: RejectReport, gauge: _Gauge, at_once: int) -> None:
         self._rules = rules
         self._drafts = drafts
         self._rejects = rejects
-        self._progress = progress
+        self._gauge = gauge
         self._at_once = at_once
         self._unattributed = Tally()
         self._refused_names: set[str] = set()
         self._row_numbers = RowNumbers()
         self._layout: Layout | None = None
         self._sources_with_rows = 0
-        self._rows = 0
         self._endings: list[tuple[str, Ending]] = []
         self._bare = Bare.EMPTY
 
@@ -119,16 +151,20 @@ class _Rewrite:
         layout = recognise(source.path, self._rules, self._layout)
         if isinstance(layout, Bare):
             self._bare = layout if layout is Bare.HEADER_ONLY else self._bare
+            self._gauge.ended(source)
             return
         self._layout = self._layout or layout
+        self._gauge.recognised(layout)
         self._sources_with_rows += 1
         last = partial(last_cells, source.path, layout)
         rows = RowJudge(self._rules, layout, self._name_of_all(source, is_alone=is_alone), last)
         judge = BatchJudge(self._rules, layout, rows)
         for batch in _batches(source.path, layout, self._at_once):
+            self._gauge.took(batch)
             self._take(judge.judge(batch), judge.names, source)
             if layout.row_number is not None:
                 self._row_numbers.take(batch, layout.row_number.position)
+        self._gauge.ended(source)
         if layout.format is Format.CSV:
             self._see_ending(source)
         self._row_numbers.end_part(source.shown)
@@ -140,7 +176,7 @@ class _Rewrite:
         Raises:
             UnusableSource: there is nothing that could be sent to any segment, or rows are missing.
         """
-        self._progress(self._rows)
+        self._gauge.tell()
         if self._layout is None:
             raise _nothing_in(self._bare)
         self._row_numbers.check()
@@ -181,7 +217,7 @@ class _Rewrite:
     def _take(self, batch: JudgedBatch, names: Sequence[str], source: SourceFile) -> None:
         """Count the rows of a batch, write those that are to be sent, and report those that are not."""
         is_row = batch.codes != judged.NONE
-        self._rows += int(np.count_nonzero(is_row))
+        self._gauge.rows += int(np.count_nonzero(is_row))
         for segment, rows in _by_segment(batch.segments, is_row):
             tally = self._unattributed if segment == NOBODY else self._drafts.of(names[segment]).tally
             codes = batch.codes[rows]
@@ -193,13 +229,13 @@ class _Rewrite:
             if len(sent):
                 self._drafts.add(names[segment], batch.identifiers, sent)
         self._rejects.add(source.shown, batch.rejects)
-        self._progress(self._rows)
+        self._gauge.tell()
 
     def _no_usable_segment(self) -> UnusableSource:
         found = ", ".join(f"{rows:,} {reason}" for reason, rows in self._rejects.reasons.most_common())
         return UnusableSource(
             Unusable.NO_USABLE_SEGMENT,
-            f"of {self._rows:,} rows none names a segment that could be sent{f': {found}' if found else ''}",
+            f"of {self._gauge.rows:,} rows none names a segment that could be sent{f': {found}' if found else ''}",
             _OTHER_WIDTH if Reason.WRONG_COLUMN_COUNT in dict(self._rejects.reasons.most_common(1)) else _OTHER_SEGMENT,
         )
 

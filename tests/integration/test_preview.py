@@ -19,6 +19,7 @@ from relay.spool import Spool
 
 GOOD = b"given_name,phone,segment_name\nAda,(212) 555-0101,VIP\nBen,+1 212 555 0102,VIP\nCleo,2125550103,Lapsed\n"
 FLAWED = GOOD + b"Dan,212-555-0104 x7,VIP\nEve,,VIP\nFay,2125550105,VIP+\n"
+KEYS = {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects", "remarks"}
 UNUSABLE = b"given_name,phone,segment_name\nAda,2125550101,VIP\nBen,21255501"
 
 
@@ -43,8 +44,8 @@ def test_it_works_before_the_service_ever_ran(tmp_path: Path, export: Path) -> N
     said = run(config, "preview", str(export), "--route", "sirendenim")
     assert said.exit_code == 0, said.output
     lines = [line.split() for line in said.stdout.splitlines()]
-    assert ["VIP", "send", "2", "–", "–", "–", "–", "0", "0", "0"] in lines
-    assert ["Lapsed", "send", "1", "–", "–", "–", "–", "0", "0", "0"] in lines
+    assert ["VIP", "send", "2", "–", "–", "–", "–", "–", "0", "0", "0"] in lines
+    assert ["Lapsed", "send", "1", "–", "–", "–", "–", "–", "0", "0", "0"] in lines
     assert not state_dir.exists()
 
 
@@ -55,7 +56,7 @@ def test_it_compares_with_what_was_last_sent(host: Host, export: Path) -> None:
     said = host.run("preview", str(export), "--route", "sirendenim")
     assert said.exit_code == 1
     assert "shrunk: 2 rows, last sent 48,000" in said.stdout
-    assert ["VIP", "hold", "2", "48,000", "−100.0", "%", "–", "–", "0", "0", "0"] in [
+    assert ["VIP", "hold", "2", "48,000", "−100.0", "%", "–", "–", "–", "0", "0", "0"] in [
         it.split() for it in said.stdout.splitlines()
     ]
     assert (host.books.store.exports(), host.books.store.deliveries()) == before
@@ -109,6 +110,8 @@ def test_it_counts_the_people_in_common_with_the_list_last_sent(host: Host, expo
     assert "replaced: 1,100 rows, of which 50 were in the list last sent: 1,150 lost, 1,050 gained" in preview_of(
         host, export
     )
+    shown = [it.split() for it in host.run("preview", str(export), "--route", "sirendenim").stdout.splitlines()]
+    assert ["VIP", "hold", "1,100", "1,200", "−8.3", "%", "50", "1,150", "1,050", "0", "0", "0"] in shown
     (found,) = host.document("preview", str(export), "--route", "sirendenim")["lists"]
     assert found["overlap"] == {"kept": 50, "lost": 1_150, "gained": 1_050}
 
@@ -153,6 +156,7 @@ def test_an_unusable_file_would_be_quarantined(host: Host, export: Path) -> None
     assert "Have the export sent again" in said.stdout
     document = host.document("preview", str(export), "--route", "sirendenim")
     assert set(document["quarantine"]) == {"reason", "detail", "hint"}
+    assert set(document) == KEYS
 
 
 def test_output_has_the_lists_as_they_would_be_sent(host: Host, export: Path, tmp_path: Path) -> None:
@@ -193,7 +197,7 @@ def test_an_unknown_route_is_wrong_usage(host: Host, export: Path) -> None:
 def test_its_keys_are_stable(host: Host, export: Path) -> None:
     """Programs rest on these keys."""
     document = host.document("preview", str(export), "--route", "sirendenim")
-    assert set(document) == {"quarantine", "recognised", "counts", "lists", "rejects", "first_rejects", "remarks"}
+    assert set(document) == KEYS
     vip = document["lists"][0]
     assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "slices", "why"}
     assert vip["sha256"] == hashlib.sha256(b"2125550101,VIP\n2125550102,VIP\n").hexdigest()

@@ -66,7 +66,7 @@ def test_lost_and_gained_are_shown(host: Host) -> None:
     books = host.books
     (last,) = (it for it in books.store.deliveries(limit=3) if it.segment == "Most Loyal" and it.sent_at)
     compared_with_last(books, Comparison(last.id, Overlap(kept=800, lost=321, gained=123)))
-    assert "123 gained, 321 lost" in " ".join(host.run("report").stdout.split())
+    assert "800 as before, 123 gained, 321 lost" in " ".join(host.run("report").stdout.split())
 
 
 def compared_with_last(books: Books, comparison: Comparison) -> None:

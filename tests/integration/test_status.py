@@ -45,8 +45,8 @@ def test_a_day_when_all_went_out(host: Host) -> None:
     lines = [line.split() for line in said.stdout.splitlines()]
     day = f"{host.books.today:%Y%m%d}"
     assert [(it[0], it[1], it[2], it[-1]) for it in lines if it[:1] in (["VIP"], ["Lapsed"])] == [
-        ("Lapsed", "sent", "500", f"…_{day}_2.csv"),
-        ("VIP", "sent", "1,000", f"…_{day}_1.csv"),
+        ("Lapsed", "sent", "500", f"…_{day}_2"),
+        ("VIP", "sent", "1,000", f"…_{day}_1"),
     ]
     assert "507 rows, 500 to send, 4 rejected" in said.stdout
     assert "nothing waits for a person" in said.stdout

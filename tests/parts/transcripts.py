@@ -31,6 +31,7 @@ _MASKS: Final[tuple[tuple[str, str], ...]] = (
     (r"\S*python\S* -m relay( --config \S+)?", "relay"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "YYYY-MM-DDThh:mm:ssZ"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD hh:mm:ss"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d", "YYYY-MM-DD hh:mm"),
     (r"\d{8}T\d{6}Z", "YYYYMMDDThhmmssZ"),
     (r"\d{4}-\d\d-\d\d", "YYYY-MM-DD"),
     (r"_20\d{6}_", "_YYYYMMDD_"),

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from parts.people import Person, people, person
@@ -19,6 +20,9 @@ from relay.rewrite.report import Reject, RejectReport, load_report
 from relay.rewrite.rules import Rules
 from relay.rewrite.unusable import UnusableSource
 from relay.rewrite.verdict import Reason
+
+if TYPE_CHECKING:
+    from relay.rewrite.progress import Progress
 
 PHONES = Rules.model_validate({"identifier": "phone"})
 
@@ -106,16 +110,20 @@ def test_a_large_export_is_written_whole_and_in_order(tmp_path: Path) -> None:
     """More rows than are kept in memory arrive all the same, each once, in the order in which they came."""
     segments = [f"segment {number}" for number in range(11)]
     source = a_source(tmp_path / "x.csv", [(somebody, name) for somebody in people(4800) for name in segments])
-    progress: list[int] = []
+    progress: list[Progress] = []
     report = rewrite([source], PHONES, tmp_path / "rewrite", progress=progress.append, at_once=1 << 18)
     for name, lines in drafts_of(report, tmp_path / "rewrite").items():
         assert lines == [f"{somebody.phone},{name}" for somebody in people(4800)]
     for draft in report.drafts:
         content = (tmp_path / "rewrite" / DRAFTS / f"{draft.ordinal}.csv").read_bytes()
         assert (draft.size, draft.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    told = [(it.rows, it.read) for it in progress]
+    size = source.path.stat().st_size
     assert len(progress) > 4
-    assert progress == sorted(progress)
-    assert progress[-1] == 52_800
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == ((0, 0), (52_800, size))
+    assert len({read for _, read in told}) > 4
+    assert all(it.size == size and it.recognised and it.recognised["columns"] == 2 for it in progress)
     assert report.totals.rows_out == 52_800
 
 
