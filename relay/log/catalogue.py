@@ -257,8 +257,8 @@ CATALOGUE: Final[dict[Event, Entry]] = {
     ),
     Event.DISK_LOW: _entry(
         "error",
-        "less of the disk is free than there should be, so uploads are refused, or than a rewrite needs, so its export waits; "
-        "the rest goes on",
+        "less of the disk is free than there should be, so that uploads are refused, or than a rewrite needs, so that "
+        "its export waits; the rest goes on",
         "bytes detail hint",
     ),
     Event.DISK_RECOVERED: _entry("info", "enough of the disk is free again, and no rewrite waits for room", "bytes"),

@@ -4,20 +4,21 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from parts.books import PERSON, ROUTE
+from parts.books import PERSON, ROUTE, Books
 from parts.host import SHRUNK, Host, a_host
-from parts.service import RELAY
+from parts.service import RELAY, Service, Setup
+from parts.sshd import NEEDS_SSHD, Sshd
 
 from relay.config import RetentionSettings
 from relay.model import ArrivalState, Ban, Delivery, DeliveryState, ExportState, Fingerprint, Landing, NewExport
-from relay.retention import foresee, sweep
+from relay.retention import Removal, foresee, sweep
 from relay.spool import Spool
 from relay.store import Store
 
@@ -59,6 +60,21 @@ def held(host: Host, *, days_ago: int) -> Delivery:
     return it
 
 
+def many_old_files(host: Host) -> Path:
+    """The sources of an old export that takes a while to remove."""
+    source = Spool(host.state_dir).export(ROUTE, send(host, days_ago=20, segment="Old").export_id) / "source"
+    for number in range(4_000):
+        (source / f"{number + 1:04}").write_bytes(b"x")
+    return source
+
+
+def wait_until_some_are_gone(source: Path, is_over: Callable[[], bool]) -> None:
+    """Return in the middle of the removal."""
+    deadline = time.monotonic() + 60
+    while sum(1 for _ in source.iterdir()) > 3_500 and not is_over():
+        assert time.monotonic() < deadline
+
+
 def files(host: Host) -> dict[str, list[str]]:
     """The files that are left, by export."""
     left: dict[str, list[str]] = {}
@@ -67,9 +83,9 @@ def files(host: Host) -> dict[str, list[str]]:
     return left
 
 
-def swept(host: Host, spool: Spool | None = None, *, at: datetime | None = None) -> None:
-    """Run a sweep."""
-    sweep(SETTINGS, spool or Spool(host.state_dir), host.books.store, at or host.books.now)
+def swept(host: Host, spool: Spool | None = None, *, at: datetime | None = None) -> Removal:
+    """Run a sweep, and return what it says that it removed."""
+    return sweep(SETTINGS, spool or Spool(host.state_dir), host.books.store, at or host.books.now)
 
 
 ALL = ["drafts/1.csv", "rejects.csv", "report.json", "source/0001"]
@@ -234,12 +250,14 @@ def test_a_source_that_was_let_in_again_is_forgotten(host: Host) -> None:
 
 
 def test_sweeps_at_once_are_in_nobodys_way(host: Host) -> None:
-    """`relay purge` beside the hourly sweep: each takes for gone what the other was quicker to remove (rule R7)."""
+    """`relay purge` beside the hourly sweep: what one was quicker to remove, the other does not claim (rule R7)."""
     for age in reversed(range(10, 50)):
         send(host, days_ago=age)
+    there = len([file for names in files(host).values() for file in names])
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(swept, host) for _ in range(8)]:
-            done.result()
+        removed = [file for done in [pool.submit(swept, host) for _ in range(8)] for file, _ in done.result().files]
+    left = len([file for names in files(host).values() for file in names])
+    assert len(removed) == len(set(removed)) == there - left
     assert len(files(host)) == 4  # Their reports are not old enough, and the lists of two of them are kept.
 
 
@@ -341,19 +359,44 @@ def test_a_purge_that_is_killed_is_completed_by_the_next(host: Host) -> None:
     """SIGKILL in the middle of the command: what may not go is there, and the next one takes the rest (rule R7)."""
     kept = [send(host, days_ago=age) for age in (30, 9, 8)][1:]
     waiting = host.fail(segment="Waits")
-    many = Spool(host.state_dir).export(ROUTE, send(host, days_ago=20, segment="Old").export_id)
-    for number in range(2_000):
-        (many / "source" / f"{number + 1:04}").write_bytes(b"x")
+    many = many_old_files(host)
     purge = subprocess.Popen([*RELAY, "--config", str(host.config), "purge"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while sum(1 for _ in (many / "source").iterdir()) > 1_500 and purge.poll() is None:
-        assert time.monotonic() < deadline
+    wait_until_some_are_gone(many, lambda: purge.poll() is not None)
     purge.kill()
     assert purge.wait(60) == -signal.SIGKILL, "it was done before it was killed"
     for it in kept:
         assert Spool(host.state_dir).draft(it).exists()
     assert host.run("purge").exit_code == 0
-    assert not list(many.glob("source/*"))
+    assert not list(many.glob("*"))
     for it in kept:
         assert Spool(host.state_dir).draft(it).exists()
     assert host.books.look(waiting).state is DeliveryState.FAILED
+
+
+@NEEDS_SSHD
+def test_a_sweep_of_the_service_that_is_killed_is_completed_by_its_next_start(tmp_path: Path) -> None:
+    """SIGKILL in the middle of the daemon's own: nothing that is needed has gone, and the rest goes then (rule R7)."""
+    with Sshd(tmp_path / "upstream") as upstream:
+        setup = Setup(tmp_path / "relay", upstream)
+        setup.route(ROUTE)
+        setup.state.mkdir()
+        with Books(setup.state / "relay.db") as books:
+            books.now = datetime.now(UTC)
+            host = Host(setup.config, setup.state, books)
+            kept = [send(host, days_ago=age) for age in (30, 9, 8)][1:]
+            waiting = host.fail(segment="Waits")
+            keep_bytes(host, waiting)
+            many = many_old_files(host)
+        with Service(setup) as service:
+            wait_until_some_are_gone(many, lambda: bool(service.named("retention.swept")))
+            service.kill()
+            assert not service.named("retention.swept"), "it was done before it was killed"
+        assert list(many.iterdir())
+        with Service(setup) as service:
+            assert service.wait_for("retention.swept")["files"] > 0
+            assert service.stop() == 0
+        assert not many.exists()
+        spool = Spool(setup.state)
+        for it in (*kept, waiting):
+            assert spool.draft(it).exists()
+        assert spool.source(ROUTE, waiting.export_id, "0001").exists()
