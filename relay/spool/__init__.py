@@ -86,6 +86,9 @@ class Spool:
         for account in accounts:
             for directory in (self.landing(account), self.landing(account) / "uploads", self.incoming(account)):
                 make_directory(directory)
+            sync(self.landing(account))
+        for directory in (*roots, self._state_dir):
+            sync(directory.resolve())
         # A file gets from one of these to the other by a link or a rename, which cannot cross file systems.
         for mounted in mounts_below(self._state_dir.resolve()):
             raise RelayError(
