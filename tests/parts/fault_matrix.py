@@ -124,6 +124,22 @@ MATRIX: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         (_UPSTREAM, "test_a_direct_upload_that_was_cut_short_is_taken_away_again"),
         (_UPSTREAM, "test_a_file_that_changes_with_the_rename_is_a_failure"),
     ),
+    "files of others, and of lists that were given up": (
+        (_SSHD, "test_nothing_of_others_is_touched"),
+        (_FAIRNESS, "test_temporary_files_of_lists_that_were_given_up_are_removed_and_no_others"),
+    ),
+    "an upstream is suspended": (
+        (_OUTBOX, "test_a_restart_probes_a_suspended_upstream_at_once"),
+        (_OUTBOX, "test_an_operator_lifts_a_suspension_without_a_restart"),
+        (_OUTBOX, "test_each_suspension_begins_with_a_short_wait"),
+        (_OUTBOX, "test_a_suspension_stops_the_senders_that_are_doing_well"),
+        (_OUTBOX, "test_a_clock_set_back_delays_no_probe"),
+    ),
+    "what the account may do": (
+        (_COMMANDS, "test_a_look_says_what_may_be_done_and_leaves_nothing_behind"),
+        (_COMMANDS, "test_what_was_found_is_kept_and_shown_in_status"),
+        (_COMMANDS, "test_direct_is_warned_of"),
+    ),
     "an outage of days": (
         (_FAIRNESS, "test_after_an_outage_of_days_only_the_newest_list_goes_out"),
         (_FAIRNESS, "test_an_outage_that_outlasts_a_list_ends_in_a_hold_and_not_in_a_late_list"),
