@@ -23,7 +23,17 @@ from typing import Final
 from relay.model import Arrival, Delivery, RelayError
 from relay.naming import draft_name, source_name
 from relay.spool.cutting import cut
-from relay.spool.disk import hash_file, is_locked, keep_lock, make_directory, mounts_below, open_lock, remove, sync
+from relay.spool.disk import (
+    hash_file,
+    is_locked,
+    keep_lock,
+    keep_names,
+    make_directory,
+    mounts_below,
+    open_lock,
+    remove,
+    sync,
+)
 from relay.spool.landed import (
     LandedFile,
     Look,
@@ -86,9 +96,9 @@ class Spool:
         for account in accounts:
             for directory in (self.landing(account), self.landing(account) / "uploads", self.incoming(account)):
                 make_directory(directory)
-            sync(self.landing(account))
-        for directory in (*roots, self._state_dir):
-            sync(directory.resolve())
+            keep_names(self.landing(account))
+        for directory in (*roots, self._state_dir.resolve()):
+            keep_names(directory)
         # A file gets from one of these to the other by a link or a rename, which cannot cross file systems.
         for mounted in mounts_below(self._state_dir.resolve()):
             raise RelayError(

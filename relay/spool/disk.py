@@ -28,6 +28,18 @@ def make_directory(path: Path) -> None:
         raise _refused(path, error) from error
 
 
+def keep_names(directory: Path) -> None:
+    """Return when the directories that were made in one would survive a power cut.
+
+    Raises:
+        RelayError: the file system refuses.
+    """
+    try:
+        sync(directory)
+    except OSError as error:
+        raise _refused(directory, error) from error
+
+
 def mounts_below(directory: Path) -> list[Path]:
     """Return where something is mounted below a directory.
 
