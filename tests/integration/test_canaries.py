@@ -135,9 +135,14 @@ def test_no_person_in_what_a_dying_rewrite_leaves(tmp_path: Path) -> None:
 
 def test_memory_that_may_be_dumped_is_told_apart() -> None:
     """The look into a process's memory that the test above rests on finds one that is open."""
-    with unprivileged("sleep", "600") as open_process:
-        assert not memory_is_closed(open_process.pid)
-        open_process.kill()
+    with unprivileged("sh", "-c", "echo begun >&2; exec sleep 600") as open_process:
+        try:
+            # Until it has taken the program's place, setpriv, which gave rights up, has closed its own memory.
+            assert open_process.stderr is not None
+            assert open_process.stderr.readline() == "begun\n"
+            assert not memory_is_closed(open_process.pid)
+        finally:
+            open_process.kill()
 
 
 BROKEN_LIBRARY = """
