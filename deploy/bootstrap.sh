@@ -24,6 +24,11 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
+# test_processes: prints by how many processes tests are best run: tests of services wait for half of their time.
+test_processes() {
+    echo $((($(nproc) * 3 + 1) / 2))
+}
+
 is_installed() {
     dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed
 }

@@ -6,7 +6,7 @@ that is new is met by itself.
 
 `HYPOTHESIS_PROFILE=full` (`.ci/full`) dies at every step of the first scene, and at every other scene's that the first
 has not; with `KILL_PART=2/5`, at the second fifth of them. Otherwise one step of each row is taken, drawn by
-`KILL_SEED`.
+`KILL_SEED`: an event is died at in the first scene that is there for it.
 """
 
 import json
@@ -118,12 +118,11 @@ def die(scene: Scene, death: Death, directory: Path) -> None:
 def deaths_in(scene: Scene, steps: list[tuple[str, int]], directory: Path) -> list[Death]:
     """The deaths to be died in a scene of these steps."""
     if scene.play is not sent:
-        first = (
-            steps_of(SCENES["sent"], directory / "sent")
+        known = (
+            {step for step, _ in steps_of(SCENES["sent"], directory / "sent")}
             if WHOLE
-            else [(f"daemon log {it}", 1) for it in SCENES["sent"].reaches]
+            else {f"daemon log {event}" for it in scenes_before(scene) for event in it.reaches}
         )
-        known = {step for step, _ in first}
         # What other scenes do to the disk is what that one does; theirs are the decisions and their events.
         steps = [(step, nth) for step, nth in steps if step not in known and (WHOLE or " log " in step)]
     every = [
@@ -140,6 +139,12 @@ def deaths_in(scene: Scene, steps: list[tuple[str, int]], directory: Path) -> li
     for death in every:
         rows.setdefault(row_of(death.step), []).append(death)
     return [Random(f"{SEED} {row}").choice(deaths) for row, deaths in rows.items()]
+
+
+def scenes_before(scene: Scene) -> list[Scene]:
+    """The scenes that are played before another."""
+    every = list(SCENES.values())
+    return every[: every.index(scene)]
 
 
 def row_of(step: str) -> str:

@@ -16,6 +16,7 @@ import yaml
 from parts import cloudwatch, logql, troubles
 from parts.cloudwatch import read_stack
 from parts.logql import Lines, LogLine, Query
+from parts.once import once_for_all
 from vrl_python import VRLRuntime
 
 from relay.attention import ATTENTION, runbook_section
@@ -151,7 +152,12 @@ def in_loki(line: str) -> LogLine:
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The log of each scene, some of them played at once: each has a service of its own, and mostly waits."""
+    """The log of each scene: whichever process of the tests comes first plays them for all."""
+    return once_for_all(tmp_path_factory, "logs", lambda: play(tmp_path_factory))
+
+
+def play(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Play the scenes, some of them at once: each has a service of its own, and mostly waits."""
     with ThreadPoolExecutor(3) as players:
         played = {name: players.submit(scene, tmp_path_factory.mktemp(name)) for name, scene in troubles.SCENES.items()}
         return {name: it.result() for name, it in played.items()}
