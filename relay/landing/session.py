@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import asyncssh
 
@@ -81,16 +81,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Say why the session is about to be ended from outside."""
         self._cause = reason
 
-    # What asyncssh calls. Shells, commands (and so scp) and terminals are refused; all else that a channel can ask for
+    # What asyncssh calls. Shells and commands (and so scp) are refused; all else that a channel can ask for
     # is refused by the listener's options.
 
     def connection_made(self, chan: "asyncssh.SSHServerChannel[bytes]") -> None:
         """Keep the channel."""
         self._channel = chan
-
-    def pty_requested(self, *_: Any) -> bool:  # nothing of it is looked at
-        """Refuse a terminal."""
-        return False
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Accept SFTP and nothing else."""
