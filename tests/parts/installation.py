@@ -1,10 +1,8 @@
 """The relay installed on a machine as its operator would: a release, a configuration, an upstream, a client."""
 
-import hashlib
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -59,35 +57,15 @@ _OPTIONS: Final = (
 )
 
 
-def make_release(directory: Path, tree: Path = CHECKOUT) -> Path:
-    """Make a release of a tree, with its dependencies beside it: the machine has no way to a package index."""
-    directory.mkdir(parents=True)
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(tree)]
-    subprocess.run([*pip, *wheel], check=True)
-    shutil.copytree(tree / "systemd", directory / "systemd")
-    unit = directory / "systemd" / "relay.service"
-    # Before there was an installer, the program was somewhere else.
-    unit.write_text(unit.read_text().replace("=/opt/relay/bin/relay", "=/opt/relay/current/bin/relay"))
-    for name in ("deploy/install", "deploy/state.py", "requirements.lock"):
-        shutil.copy((tree if name == "requirements.lock" else CHECKOUT) / name, directory)
-    lock = hashlib.sha256((directory / "requirements.lock").read_bytes()).hexdigest()
-    wheels = CHECKOUT / "build" / "wheels" / lock
-    if not wheels.exists():
-        coming = wheels.with_suffix(".coming")
-        download = ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(coming)]
-        subprocess.run([*pip, *download, "-r", str(directory / "requirements.lock")], check=True)
-        coming.rename(wheels)
-    shutil.copytree(wheels, directory / "wheels")
-    hashes = subprocess.run(
-        ["find", ".", "-type", "f", "-exec", "sha256sum", "{}", "+"],
-        cwd=directory,
-        capture_output=True,
-        text=True,
+def make_release(directory: Path) -> Path:
+    """Make a release of this checkout by its command, with its dependencies: the machine has no way to an index."""
+    said = subprocess.run(
+        ["sh", str(CHECKOUT / "deploy/release"), str(directory), "--with-wheels"],
         check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     ).stdout
-    (directory / "SHA256SUMS").write_text(hashes, encoding="utf-8")
-    return directory
+    return Path(said.strip())
 
 
 def furnish(machine: Machine, routes: tuple[str, ...] = ("sirendenim",), port: int = 22) -> None:
@@ -130,7 +108,7 @@ def furnish(machine: Machine, routes: tuple[str, ...] = ("sirendenim",), port: i
 
 def install(machine: Machine, release: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Put a release on the machine and run its installer."""
-    place = f"root/{release.name}"
+    place = f"root/{release.parent.name}"
     if not (machine.root / place).exists():
         shutil.copytree(release, machine.root / place)
     return machine.run("sh", f"/{place}/install", *arguments, check=check, patience=300)

@@ -8,6 +8,7 @@ list that was acknowledged lies at its upstream, once. The results are docs/soak
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -24,19 +25,19 @@ from parts.machine import CHECKOUT, Machine, missing, until
 ROUTES: Final = tuple(f"tenant{number:02}" for number in range(1, 21))
 SAMPLED_EVERY: Final = 10.0
 FLAPS_EVERY: Final = 45.0
-KINDS: Final = ("memory (MB)", "descriptors", "threads", "database (MB)")
+KINDS: Final = ("memory (MB)", "descriptors", "threads", "database (MB)", "load of the host")
 
-Sample = tuple[float, float, float, float, float]
+Sample = tuple[float, float, float, float, float, float]
 
 
 def sample(machine: Machine, seconds: float) -> Sample:
-    """Look at the service's process, and its children, and at the database."""
+    """Look at the service's process and at the database, and at how much else goes on here."""
     pid = machine.show("relay.service", "MainPID")
     script = f"grep -E '^(VmRSS|Threads)' /proc/{pid}/status; ls /proc/{pid}/fd | wc -l"
     said = machine.run("sh", "-c", script).stdout.split()
     files = (machine.root / "var/lib/relay").glob("relay.db*")
     size = sum(file.stat().st_size for file in files) / 1e6
-    return seconds, float(said[1]) / 1e3, float(said[-1]), float(said[4]), size
+    return seconds, float(said[1]) / 1e3, float(said[-1]), float(said[4]), size, os.getloadavg()[0]
 
 
 def a_list(number: int) -> bytes:
@@ -130,7 +131,7 @@ def main() -> int:
     if why := missing():
         sys.exit(why)
     with tempfile.TemporaryDirectory() as scratch:
-        release = make_release(Path(scratch) / "relay-release")
+        release = make_release(Path(scratch) / "release")
         with Machine(Path(scratch) / "machine") as machine:
             machine.boot()
             furnish(machine, ROUTES)

@@ -3,11 +3,15 @@
 The tests share one machine, and follow each other: each leaves the service running.
 """
 
+import io
 import re
 import subprocess
 from collections.abc import Iterator
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from parts.gnupg import NEEDS_GNUPG, gnupg
 from parts.installation import furnish, install, make_release, received, relay, slow_upload, upload
 from parts.machine import Machine, missing, until
 
@@ -22,7 +26,7 @@ pytestmark = [
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on which the relay was installed by its one command, with everything configured."""
     directory = tmp_path_factory.mktemp("machine")
-    release = make_release(directory / "relay-release")
+    release = make_release(directory / "release")
     with Machine(directory / "machine") as machine:
         machine.boot()
         furnish(machine)
@@ -42,6 +46,35 @@ def test_one_command_installs_and_the_main_job_is_done(machine: Machine) -> None
     upload(machine, "/uploads/export.csv", b"phone,segment_name\n(212) 555-0101,VIP\n+1 212 555 0102,VIP\n")
     sent = machine.wait_for("delivery.sent", segment="VIP")
     assert received(machine)[sent["remote_name"]] == b"2125550101,VIP\n2125550102,VIP\n"
+
+
+def test_a_table_of_parquet_is_read(machine: Machine) -> None:
+    """What the unit forbids, such as memory that is written and executed, keeps no library from its work."""
+    table = io.BytesIO()
+    pq.write_table(pa.table({"phone": ["212-555-0103"], "segment_name": ["Parquet"]}), table)
+    upload(machine, "/uploads/export.parquet", table.getvalue())
+    sent = machine.wait_for("delivery.sent", segment="Parquet")
+    assert received(machine)[sent["remote_name"]] == b"2125550103,Parquet\n"
+
+
+@NEEDS_GNUPG
+def test_an_encrypted_export_is_read_with_a_key_that_is_a_credential(machine: Machine) -> None:
+    """A route's private key stays root's, and is handed to the service as the instructions say."""
+    with gnupg() as theirs:
+        theirs.make_key("relay")
+        key, message = theirs.private_key("relay"), theirs.encrypt(a_list(4, "Encrypted"), to="relay")
+    machine.write("/etc/relay/sirendenim.pgp", key.decode(), mode=0o600)
+    route = machine.root / "etc/relay/routes.d/sirendenim.toml"
+    route.write_text(f'{route.read_text()}[pgp]\nprivate_key = "sirendenim.pgp"\n')
+    machine.write(
+        "/etc/systemd/system/relay.service.d/pgp.conf",
+        "[Service]\nLoadCredential=sirendenim.pgp:/etc/relay/sirendenim.pgp\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "relay.service")
+    upload(machine, "/uploads/export.csv.pgp", message)
+    sent = machine.wait_for("delivery.sent", segment="Encrypted")
+    assert received(machine)[sent["remote_name"]] == a_list(4, "Encrypted")
 
 
 def test_the_unit_leaves_little_to_attack(machine: Machine) -> None:
@@ -113,7 +146,7 @@ def test_a_frozen_service_is_started_again(machine: Machine) -> None:
     until(lambda: machine.show("relay.service", "MainPID") not in {before, "0"}, "the watchdog")
     assert "watchdog" in machine.run("journalctl", "--unit", "relay", "--no-pager").stdout.lower()
     until(lambda: machine.show("relay.service", "ActiveState") == "active", "another start")
-    machine.run("rm", "-r", "/etc/systemd/system/relay.service.d")
+    machine.run("rm", "/etc/systemd/system/relay.service.d/watchdog.conf")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "relay.service")
 
