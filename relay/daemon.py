@@ -38,7 +38,6 @@ from relay.model import RelayError
 from relay.notify import notify
 from relay.outbox import Outbox, Vigil
 from relay.pulse import Pulse
-from relay.report import write_report
 from relay.retention import sweep
 from relay.signals import Signals
 from relay.spool import Spool
@@ -326,6 +325,9 @@ class Daemon:
         file, now = self._config.report, _now()
         if file is None:
             return
+        # Not everybody wants one, and what draws it is large.
+        from relay.report import write_report  # noqa: PLC0415
+
         try:
             if not file.exists() or now.timestamp() - file.stat().st_mtime >= _REPORT_EVERY.total_seconds():
                 write_report(self._config, self._store, file, now)

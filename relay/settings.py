@@ -1,7 +1,13 @@
 """What every group of settings has in common: frozen, complete, no unknown key, durations and sizes with a unit."""
 
+import ast
+import inspect
 import re
+from collections.abc import Mapping
 from datetime import time, timedelta
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, PlainSerializer
@@ -13,7 +19,26 @@ _SIZES = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
 class Settings(BaseModel):
     """Base of every group of settings: immutable, and an unknown key is an error, not a silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@cache
+def meanings(settings: type[BaseModel]) -> Mapping[str, str]:
+    """Return what each key of a group of settings means: the docstring below it.
+
+    pydantic can note them with its fields, but takes a tenth of a second at every start to read the source for that.
+    """
+    found: dict[str, str] = {}
+    for group in reversed(settings.__mro__):
+        if issubclass(group, Settings):
+            source = ast.parse(dedent(inspect.getsource(group)))
+            for key, below in pairwise(
+                it for part in ast.iter_child_nodes(source) for it in ast.iter_child_nodes(part)
+            ):
+                match key, below:
+                    case (ast.AnnAssign(target=ast.Name(name)), ast.Expr(value=ast.Constant(str(text)))):
+                        found[name] = inspect.cleandoc(text)
+    return found
 
 
 def parse_duration(text: object) -> object:

@@ -36,7 +36,7 @@ from relay.config.translation import settable_keys
 from relay.lifecycle import ARRIVAL, BIRTHS, DELIVERY, EXPORT
 from relay.log import CATALOGUE, FIELDS, Event
 from relay.model import ArrivalState, DeliveryState, ExportState
-from relay.settings import format_duration, format_size
+from relay.settings import format_duration, format_size, meanings
 
 _WRITTEN: Final = "<!-- Written by `python -m relay.cli.reference docs`; changes belong into the code. -->"
 
@@ -219,7 +219,12 @@ def _diagram(noun: str, births: Iterable[str], table: Mapping[Any, Mapping[Any, 
 def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
     keys = {key: model.model_fields[key] for key in settable_keys(model)}
     rows = [
-        (f"`{key}`", _default(field), _kind(key, field.annotation, field.metadata), _one_line(field.description or ""))
+        (
+            f"`{key}`",
+            _default(field),
+            _kind(key, field.annotation, field.metadata),
+            _one_line(meanings(model).get(key, "")),
+        )
         for key, field in keys.items()
         if not _is_section(field.annotation)
     ]

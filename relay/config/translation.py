@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from relay.config.names import NamedSettings
 from relay.config.problems import Problem
+from relay.settings import meanings
 
 
 def problems_of(error: ValidationError, file: Path, model: type[BaseModel]) -> list[Problem]:
@@ -45,10 +46,10 @@ def _problem(detail: ErrorDetails, file: Path, model: type[BaseModel]) -> Proble
 
 def _meaning(section: type[BaseModel] | None, key: str | int) -> str:
     """Return what a key means, the first sentence of its entry in the reference."""
-    field = section.model_fields.get(str(key)) if section is not None else None
-    if field is None or field.description is None:
+    meaning = meanings(section).get(str(key)) if section is not None else None
+    if meaning is None:
         return ""
-    return " ".join(field.description.split()).partition(". ")[0].removesuffix(".") + "."
+    return " ".join(meaning.split()).partition(". ")[0].removesuffix(".") + "."
 
 
 def _section(model: type[BaseModel], at: Sequence[str | int]) -> type[BaseModel] | None:
