@@ -1,7 +1,6 @@
 """Canaries by the doors that are seldom used: crashes, refusals, wrong settings, terminals, what operators type."""
 
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from parts.people import PHONE_FORMS, people, person
 from parts.service import DEADLINE_SECONDS, RELAY, Service, Setup, relay
 from parts.sftp import sftp
 from parts.sshd import NEEDS_SSHD, Sshd
+from parts.terminal import on_a_terminal
 
 pytestmark = [NEEDS_SSHD, pytest.mark.timeout(300)]
 
@@ -225,7 +225,7 @@ def test_no_person_on_a_terminal_and_in_a_search(tmp_path: Path) -> None:
             service.stop()
         big = tmp_path / "big.csv"
         big.write_text("".join(f"{it.phone} x1,VIP\n" for it in people(4_800)) * 20, encoding="utf-8")
-        assert_no_person(on_a_terminal(setup, "preview", str(big), "--route", "sirendenim"), "a terminal")
+        assert_no_person(on_a_terminal(setup.config, "preview", str(big), "--route", "sirendenim"), "a terminal")
         for wanted in ("(201) 555-0101", "lea@example.com", "212 555 0101 or 212 555 0102", "a person, 2125550101"):
             said = subprocess.run(
                 [*RELAY, "--config", str(setup.config), "find"],
@@ -236,28 +236,6 @@ def test_no_person_on_a_terminal_and_in_a_search(tmp_path: Path) -> None:
             )
             assert said.stdout + said.stderr
             assert_no_person(said.stdout + said.stderr, "a search")
-
-
-def on_a_terminal(setup: Setup, *arguments: str) -> str:
-    """Run a command on a terminal, and return everything that it wrote there."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*RELAY, "--config", str(setup.config), *arguments], stdout=theirs, stderr=theirs, stdin=theirs
-    ) as command:
-        os.close(theirs)
-        said = b""
-        while True:
-            try:
-                block = os.read(ours, 65536)
-            except OSError:  # It has ended.
-                break
-            if not block:
-                break
-            said += block
-        command.wait(DEADLINE_SECONDS)
-    os.close(ours)
-    assert said
-    return said.decode()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from parts.canary import assert_no_person
 from parts.host import Host, a_host, configure, run
 from parts.people import people
 from parts.service import RELAY
+from parts.terminal import needs_terminals, on_a_terminal
 
 from relay.spool import Spool
 
@@ -201,3 +202,29 @@ def test_its_keys_are_stable(host: Host, export: Path) -> None:
     vip = document["lists"][0]
     assert set(vip) == {"segment", "verdict", "counts", "last_sent_rows", "overlap", "sha256", "slices", "why"}
     assert vip["sha256"] == hashlib.sha256(b"2125550101,VIP\n2125550102,VIP\n").hexdigest()
+
+
+@needs_terminals
+def test_a_long_look_has_a_bar_on_a_terminal(host: Host, tmp_path: Path) -> None:
+    """How many rows were read and what share of the file, where a person looks; what was found goes elsewhere."""
+    export, results = tmp_path / "long.csv", tmp_path / "results"
+    export.write_text("phone,segment_name\n" + "".join(f"{it.phone},VIP\n" for it in people(4_800)) * 80)
+    look = ("preview", str(export), "--route", "sirendenim")
+    seen = on_a_terminal(host.config, *look, stdout=results)
+    for words in ("\u2501", "0%", "384,000 rows", "100%"):
+        assert words in seen
+    assert results.read_text().startswith("recognised as format")
+    assert "384,000 rows = 4,800 to send" in results.read_text()
+    assert not {"\u2501", "\x1b", "\r"} & set(results.read_text())
+    unseen = host.run(*look)
+    assert (unseen.stdout, unseen.stderr) == (results.read_text(), "")
+
+
+@needs_terminals
+def test_on_a_terminal_the_file_is_named_before_the_bar_ends(host: Host, export: Path) -> None:
+    """What the file was taken for is said at once and stays; the bar is wiped away when the figures come."""
+    seen = on_a_terminal(host.config, "preview", str(export), "--route", "sirendenim")
+    named, figures = seen.index("recognised as"), seen.index("3 rows = 3 to send")
+    read = seen.index("100%")
+    assert named < read < seen.index("\x1b[2K", read) < figures
+    assert "\u2501" not in seen[figures:]
