@@ -20,7 +20,7 @@ def render(story: Story) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "moment": _moment, "percent": _percent, "minutes": _minutes}
+    environment.filters |= {"count": _count, "moment": _moment, "percent": _percent, "lasting": _lasting}
     template = environment.get_template("report.html.j2")
     return template.render(story=story, width=_CHART_WIDTH, height=_CHART_HEIGHT)
 
@@ -40,7 +40,10 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 
-def _minutes(minutes: float | None) -> str:
-    if minutes is None:
-        return "–"
+def _lasting(minutes: float) -> str:
+    seconds = 60 * minutes
+    if seconds < 2:
+        return "less than two seconds"
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
     return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"

@@ -43,6 +43,26 @@ def test_it_says_what_was_sent_held_and_rejected(host: Host, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".report*"))
 
 
+@pytest.mark.parametrize(
+    ("lasting", "words"),
+    [
+        (timedelta(seconds=1), "less than two seconds"),
+        (timedelta(seconds=42), "42 seconds"),
+        (timedelta(minutes=9), "9.0 minutes"),
+        (timedelta(hours=3), "3.0 hours"),
+    ],
+)
+def test_it_says_how_long_lists_take(tmp_path: Path, lasting: timedelta, words: str) -> None:
+    """In the unit that people would use; where nothing was sent yet, nothing is said of it."""
+    with a_host(tmp_path) as host:
+        assert "From landing to sent" not in host.run("report").stdout
+        claimed = host.claim(segment="VIP", rows=1_000)
+        host.books.wait(lasting)
+        host.books.send(claimed)
+        said = " ".join(host.run("report").stdout.split())
+    assert f"From landing to sent it usually takes {words}; the longest took {words}." in said
+
+
 def test_names_that_others_chose_are_escaped(host: Host) -> None:
     """A segment's name is text, whatever is in it."""
     html = host.run("report").stdout
