@@ -1,16 +1,6 @@
 """The container recipe, as far as it can be read without an engine."""
 
-import re
-from pathlib import Path
-
-FILE = Path(__file__).parents[2] / "deploy" / "Containerfile"
-
-
-def instructions() -> list[tuple[str, str]]:
-    """The instructions of the recipe, in order."""
-    text = re.sub(r"^#.*\n", "", FILE.read_text(encoding="utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
-    words = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
-    return [(word, rest) for word, rest in words]
+from parts.container import instructions
 
 
 def test_it_is_not_root_and_of_a_named_release() -> None:

@@ -31,3 +31,12 @@ def test_without_a_service_manager_nothing_is_said(monkeypatch: pytest.MonkeyPat
     """The relay runs the same outside systemd."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notify("READY=1")
+
+
+def test_a_service_manager_that_does_not_listen_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's manager may have one that its user cannot reach, and systemd's is away while it starts anew."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "left"))
+    for address in (tmp_path / "left", tmp_path / "missing"):
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+        notify("READY=1")
