@@ -10,7 +10,7 @@ import click
 from relay.cli.context import config_option
 from relay.cli.documents import delivery_document
 from relay.cli.figures import moment
-from relay.cli.filters import narrowed
+from relay.cli.filters import narrowed, refuse_unknown
 from relay.cli.listing import ListedRow, print_listing
 from relay.cli.pasting import decisions_due
 from relay.cli.state import read_state
@@ -49,7 +49,9 @@ def deliveries(
     """  # noqa: D301  click's mark for a paragraph that is not to be wrapped
     from relay.config import load
 
-    with read_state(load(config, with_files=False)) as store:
+    loaded = load(config, with_files=False)
+    with read_state(loaded) as store:
+        refuse_unknown(route, loaded, store)
         found = store.deliveries(route=route, state=state, since=since, limit=limit)
     if as_json:
         print_json([delivery_document(delivery) for delivery in found])

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from pydantic import TypeAdapter
 
 from relay.settings import Duration
+
+if TYPE_CHECKING:
+    from relay.config import Config
+    from relay.store import Store
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -63,3 +67,13 @@ def narrowed(states: type[StrEnum]) -> Callable[[_Command], _Command]:
         return command
 
     return decorate
+
+
+def refuse_unknown(route: str | None, loaded: "Config", store: "Store") -> None:
+    """Refuse a route that the configuration does not have and the history does not know.
+
+    Otherwise a name that is misspelt would look like a route to which nothing came.
+    """
+    if route is None or route in loaded.routes or store.exports(route=route, limit=1):
+        return
+    raise click.BadParameter(f"there is no route {route}; there are: {', '.join(loaded.routes)}", param_hint="--route")

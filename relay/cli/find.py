@@ -12,7 +12,7 @@ import click
 from relay.cli.context import config_option
 from relay.cli.figures import counted
 from relay.cli.state import has_state
-from relay.cli.tables import as_text
+from relay.cli.tables import as_text, print_json
 from relay.model import RelayError
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ class Kept:
 
 @click.command()
 @config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a list.")
 @click.pass_context
-def find(ctx: click.Context, config: Path) -> None:
+def find(ctx: click.Context, config: Path, *, as_json: bool) -> None:
     """Say in which kept files a person occurs: the identifier is read from a prompt or from standard input.
 
     \b
@@ -54,22 +55,27 @@ def find(ctx: click.Context, config: Path) -> None:
             f"there is no state in {loaded.state_dir} yet", hint="The service makes it at its first start."
         )
     person = sought(_identifier())
-    found = unread = 0
+    found: list[str] = []
+    unread: list[dict[str, str]] = []
     for kept in _kept_files(loaded):
         # Among the uploads: what a kill leaves there is swept (rule R3), and no copy lies outside the state directory.
         with TemporaryDirectory(prefix="find-", dir=Spool(loaded.state_dir).incoming_zone) as work:
             try:
                 if occurs(person, kept.path, kept.rules, Path(work)):
-                    click.echo(as_text(kept.path))
-                    found += 1
+                    found.append(str(kept.path))
+                    if not as_json:
+                        click.echo(as_text(kept.path))
             except FileNotFoundError:
                 continue  # Retention was quicker.
             except UnusableSource as unusable:
-                click.echo(f"{as_text(kept.path)} could not be looked into: {unusable.reason}", err=True)
-                unread += 1
-    click.echo(
-        f"found in {counted(found, 'file')}" + (f"; {unread:,} could not be looked into" if unread else ""), err=True
-    )
+                unread.append({"file": str(kept.path), "reason": unusable.reason})
+                if not as_json:
+                    click.echo(f"{as_text(kept.path)} could not be looked into: {unusable.reason}", err=True)
+    if as_json:
+        print_json({"files": found, "unread": unread})
+    else:
+        more = f"; {len(unread):,} could not be looked into" if unread else ""
+        click.echo(f"found in {counted(len(found), 'file')}{more}", err=True)
     ctx.exit(0 if found and not unread else 1)
 
 

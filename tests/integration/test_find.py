@@ -1,6 +1,7 @@
 """`relay find`: in which kept files a person occurs, however written and packed; nobody else is shown."""
 
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def kept(host: Host, name: str, content: bytes, *, export: str = "sirendenim-1")
 def rows(*phones: str) -> bytes:
     """A table with these people in it."""
     return ("phone,segment_name\n" + "".join(f'"{it}",VIP\n' for it in phones)).encode()
+
+
+def test_programs_get_one_document(host: Host) -> None:
+    """The files, and those that could not be looked into, with stable keys; nobody is shown."""
+    holds = kept(host, "source/0001", rows(SOMEBODY_ELSE.phone, SOMEBODY.phone))
+    broken = kept(host, "source/0001", gzip.compress(rows(SOMEBODY.phone))[:-9], export="sirendenim-2")
+    arguments = ["--config", str(host.config), "find", "--json"]
+    said = CliRunner().invoke(main, arguments, input=SOMEBODY.phone + "\n")
+    assert (said.exit_code, said.stderr) == (1, "")
+    (unread,) = json.loads(said.stdout)["unread"]
+    assert json.loads(said.stdout) == {"files": [str(holds)], "unread": [unread]}
+    assert (unread["file"], set(unread)) == (str(broken), {"file", "reason"})
+    assert_no_person(said.output, "the document of relay find")
+    broken.unlink()
+    alone = CliRunner().invoke(main, arguments, input=SOMEBODY.phone + "\n")
+    assert (alone.exit_code, json.loads(alone.stdout)) == (0, {"files": [str(holds)], "unread": []})
 
 
 @pytest.mark.parametrize("form", PHONE_FORMS)

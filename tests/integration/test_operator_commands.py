@@ -73,6 +73,19 @@ def test_every_state_can_be_asked_for(
     assert host.run(command, "--since", "yesterday").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["exports", "deliveries"])
+def test_a_misspelt_route_is_no_empty_listing(host: Host, command: str) -> None:
+    """A route that is not configured is wrong usage and says which there are; one that the history has is listed."""
+    assert host.run(command, "--route", "sirendenim").exit_code == 0
+    refused = host.run(command, "--route", "sirendennim")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "there is no route sirendennim; there are: sirendenim" in refused.stderr
+    host.books.plan(route="former")
+    former = host.run(command, "--route", "former")
+    assert former.exit_code == 0
+    assert "former-" in former.stdout
+
+
 def test_a_listing_says_what_became_of_each(host: Host) -> None:
     """Rows, the name at the upstream, why something waits, and that nothing is listed where nothing is."""
     assert host.run("deliveries").stdout == "no deliveries\n"
