@@ -14,7 +14,7 @@ import click
 from relay.cli.context import config_option, show_error
 from relay.cli.decide import operator
 from relay.cli.figures import moment
-from relay.cli.state import changed_state, read_state
+from relay.cli.state import changed_state, read_state, soon
 from relay.cli.tables import print_json, print_table
 from relay.model import RelayError
 
@@ -67,12 +67,13 @@ def unban(ctx: click.Context, config: Path, addresses: Sequence[str]) -> None:
     from relay.config import load
 
     status = 0
-    with changed_state(load(config, with_files=False)) as store:
+    loaded = load(config, with_files=False)
+    with changed_state(loaded) as store:
         for address in addresses:
             try:
                 for source in _sources_of(store, address):
                     store.lift_ban(source, operator(), _now())
-                    click.echo(f"{source} is let in again; the running service does so within seconds")
+                    click.echo(f"{source} is let in again; {soon(loaded, 'does so')}")
             except RelayError as refusal:
                 status = show_error(refusal)
     ctx.exit(status)

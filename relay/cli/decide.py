@@ -14,7 +14,7 @@ import click
 
 from relay.cli.context import config_option, show_error
 from relay.cli.deliveries import how_far, outgoing
-from relay.cli.state import changed_state, unknown_id
+from relay.cli.state import changed_state, soon, unknown_id
 from relay.model import Cut, Decision, Delivery, DeliveryState, Export, ExportState, RelayError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _decide(config: Path, ids: Sequence[str], reason: str | None, verb: Verb) ->
             except RelayError as refusal:
                 status = show_error(refusal)
             else:
-                click.echo(f"{decided.id} {_became(decided)}")
+                click.echo(f"{decided.id} {_became(decided, loaded)}")
     return status
 
 
@@ -154,19 +154,19 @@ def _cuts(store: "Store", loaded: "Config", it: str, route: "RouteSettings") -> 
     return cut(draft, route.guards.max_rows)
 
 
-def _became(it: Delivery | Export) -> str:
+def _became(it: Delivery | Export, loaded: "Config") -> str:
     """Say what a decision led to."""
     match it:
         case Delivery(state=DeliveryState.QUEUED):
-            return f"is queued as {outgoing(it)}; the running service sends it within seconds"
+            return f"is queued as {outgoing(it)}; {soon(loaded, 'sends it')}"
         case Delivery(is_partly_sent=True):
             return f"is {it.state}; {how_far(it)}"
         case Delivery(state=DeliveryState.DUPLICATED):
             return "is a duplicate: the same list is already there for its date, so nothing is sent"
         case Export(state=ExportState.GATHERING):
-            return "is to be taken as it is; the running service does so within seconds"
+            return f"is to be taken as it is; {soon(loaded, 'does so')}"
         case Export(state=ExportState.RECEIVED):
-            return "is to be rewritten again; the running service does so within seconds"
+            return f"is to be rewritten again; {soon(loaded, 'does so')}"
         case _:
             return f"is {it.state}"
 

@@ -10,7 +10,7 @@ from relay.cli.context import config_option
 from relay.cli.decide import decision
 from relay.cli.deliveries import outgoing
 from relay.cli.figures import moment, rows
-from relay.cli.state import changed_state
+from relay.cli.state import changed_state, soon
 from relay.model import Delivery, RelayError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def restore(
         )
     click.echo(
         f"{restored.id} is queued as {outgoing(restored)}: {rows(source.counts.rows_out)}, sent before at "
-        f"{moment(source.sent_at)} UTC; the running service sends it within seconds"
+        f"{moment(source.sent_at)} UTC; {soon(loaded, 'sends it')}"
     )
 
 

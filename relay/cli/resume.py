@@ -9,7 +9,7 @@ import click
 
 from relay.cli.context import config_option, show_error
 from relay.cli.decide import decision
-from relay.cli.state import changed_state
+from relay.cli.state import changed_state, soon
 from relay.cli.tables import as_text
 from relay.model import RelayError
 
@@ -44,7 +44,7 @@ def resume(ctx: click.Context, config: Path, upstreams: Sequence[str], reason: s
             except RelayError as refusal:
                 status = show_error(refusal)
             else:
-                click.echo(f"{upstream} is in use again; the running service sends what waits within seconds")
+                click.echo(f"{upstream} is in use again; {soon(loaded, 'sends what waits')}")
     ctx.exit(status)
 
 

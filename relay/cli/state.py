@@ -71,6 +71,15 @@ def has_state(config: "Config") -> bool:
         ) from None
 
 
+def soon(config: "Config", does: str) -> str:
+    """Say when a decision takes effect; `does` is what the service does then, as in "sends it"."""
+    from relay.spool import Spool
+
+    if Spool(config.state_dir).is_in_use():
+        return f"the running service {does} within seconds"
+    return f"the relay is not running, and {does} once it is started"
+
+
 def unknown_id(it: str, store: "Store") -> RelayError:
     """Return the error for an id that nothing has, with those that may have been meant."""
     ids = [export.id for export in store.exports(limit=_RECENT)]

@@ -14,6 +14,7 @@ from parts.host import SHRUNK, Host, a_host, configure, run
 
 from relay.model import DeliveryState, Duplicate, ExportState, Fingerprint, Landing, NewExport
 from relay.naming import remote_name
+from relay.spool import Spool
 
 
 @pytest.fixture
@@ -101,6 +102,16 @@ def test_a_listing_says_what_became_of_each(host: Host) -> None:
     assert "truncated: line 7 is cut off" in shown
     assert f"requeue {quarantined}\n" in shown
     assert max(len(line) for line in shown.splitlines() if " --config " not in line) <= 100
+
+
+def test_a_decision_says_when_it_takes_effect(host: Host) -> None:
+    """Within seconds beside a running service; without one, once it is started."""
+    held = host.books.plan(SHRUNK, rows=20)
+    assert "; the relay is not running, and sends it once it is started\n" in host.run("release", held.id).stdout
+    quarantined = host.quarantine()
+    with Spool(host.state_dir).lock():
+        again = host.run("requeue", quarantined).stdout
+    assert "is to be rewritten again; the running service does so within seconds\n" in again
 
 
 def test_show_an_export(host: Host) -> None:
