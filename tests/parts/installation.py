@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from parts.machine import CHECKOUT, Machine
+from parts.machine import CHECKOUT, Machine, until
 
 UPSTREAM_PORT: Final = 2022
 FLAPPING_PORT: Final = 2023
@@ -68,6 +68,13 @@ def make_release(directory: Path) -> Path:
     return Path(said.strip())
 
 
+def write_hashes(release: Path) -> None:
+    """Write the hashes of a release that was not made by its command, as that one does."""
+    command = "find . -type f ! -name SHA256SUMS -exec sha256sum {} +"
+    hashes = subprocess.run(["sh", "-c", command], cwd=release, capture_output=True, text=True, check=True).stdout
+    (release / "SHA256SUMS").write_text(hashes, encoding="utf-8")
+
+
 def furnish(machine: Machine, routes: tuple[str, ...] = ("sirendenim",), port: int = 22) -> None:
     """Give a machine that runs an upstream on loopback, a client's key and the configuration.
 
@@ -123,6 +130,12 @@ def upload(machine: Machine, name: str, content: bytes, *, port: int = 22, check
     return machine.run("sh", "-c", command, stdin=batch, check=check).returncode
 
 
+def remove(machine: Machine, name: str) -> None:
+    """Remove a file from the landing zone again, as its client."""
+    command = f"sftp {_OPTIONS} -P 22 -b - amperity@127.0.0.1"
+    machine.run("sh", "-c", command, stdin=f"rm {shlex.quote(name)}\n")
+
+
 def slow_upload(machine: Machine, name: str, content: bytes) -> subprocess.Popen[bytes]:
     """Begin an upload that takes its time, and return the client."""
     (machine.root / "root/to-upload-slowly").write_bytes(content)
@@ -132,11 +145,26 @@ def slow_upload(machine: Machine, name: str, content: bytes) -> subprocess.Popen
 
 def flap(machine: Machine, *, up: bool) -> None:
     """Have the second upstream come, or go with every connection to it."""
-    if up:
-        command = f"systemd-run --quiet --collect --unit flapping /usr/sbin/sshd -D -p {FLAPPING_PORT}"
-    else:
-        command = "systemctl kill --signal KILL flapping.service"
-    machine.run("sh", "-c", command, check=False)
+    if not up:
+        machine.run("systemctl", "kill", "--signal", "KILL", "--kill-whom", "main", "flapping.service", check=False)
+        return
+    server = (
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--unit",
+        "flapping",
+        "/usr/sbin/sshd",
+        "-D",
+        "-p",
+        f"{FLAPPING_PORT}",
+    )
+    # What was killed a moment ago may still be in its name's place.
+    until(lambda: machine.run(*server, check=False).returncode == 0 or _flapping(machine), "the upstream to come")
+
+
+def _flapping(machine: Machine) -> bool:
+    return machine.show("flapping.service", "ActiveState") == "active"
 
 
 def received(machine: Machine) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from parts.container import Build, entering, instructions
-from parts.installation import make_release
 from parts.lists import phones
 from parts.machine import missing
 from parts.service import Process, Service, Setup
@@ -20,15 +19,15 @@ _MISSING = missing()
 pytestmark = [
     pytest.mark.skipif(_MISSING is not None, reason=_MISSING or ""),
     pytest.mark.timeout(600),
+    pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "full", reason="takes long: `.ci/full` does it"),
     NEEDS_SSHD,
 ]
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
+def build(tmp_path_factory: pytest.TempPathFactory, release: Path) -> Iterator[Build]:
     """What comes of the recipe and a release of this checkout."""
-    directory = tmp_path_factory.mktemp("container")
-    with Build(directory / "build", make_release(directory / "release")) as build:
+    with Build(tmp_path_factory.mktemp("container") / "build", release) as build:
         yield build
 
 

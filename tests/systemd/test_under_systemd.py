@@ -7,12 +7,13 @@ import io
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from parts.gnupg import NEEDS_GNUPG, gnupg
-from parts.installation import furnish, install, make_release, received, relay, slow_upload, upload
+from parts.installation import furnish, install, received, relay, slow_upload, upload
 from parts.machine import Machine, missing, until
 
 _MISSING = missing()
@@ -23,10 +24,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, release: Path) -> Iterator[Machine]:
     """A machine on which the relay was installed by its one command, with everything configured."""
     directory = tmp_path_factory.mktemp("machine")
-    release = make_release(directory / "release")
     with Machine(directory / "machine") as machine:
         machine.boot()
         furnish(machine)
