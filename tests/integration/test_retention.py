@@ -301,16 +301,27 @@ def test_a_dry_run_shows_what_would_go_and_takes_nothing(host: Host) -> None:
         send(host, days_ago=age)
     waiting = held(host, days_ago=15)
     before = files(host)
-    shown = host.run("purge", "--dry-run")
+    shown, foreseen = host.run("purge", "--dry-run"), host.document("purge", "--dry-run")
     assert shown.exit_code == 0, shown.output
+    assert foreseen["discarded"] == [waiting.id]
+    assert all(f"{it['file']} would be removed, " in shown.stdout for it in foreseen["files"])
+    assert foreseen["bytes"] == sum(it["bytes"] for it in foreseen["files"])
     assert f"{waiting.id} would be discarded" in shown.stdout
     assert files(host) == before
     assert host.books.look(waiting).state is DeliveryState.HELD
     removed = host.run("purge")
     assert removed.exit_code == 0, removed.output
     named = [line.split()[0] for line in shown.stdout.splitlines() if " would be removed, " in line]
-    assert named
+    assert named == [it["file"] for it in foreseen["files"]] != []
     assert all(f"{it} was removed, " in removed.stdout for it in named)
+    assert host.document("purge") == {
+        "dry_run": False,
+        "discarded": [],
+        "files": [],
+        "bytes": 0,
+        "exports": 0,
+        "in_the_way": [],
+    }
     assert host.books.look(waiting).state is DeliveryState.DISCARDED
 
 
