@@ -1,9 +1,10 @@
 """The child that rewrites one export: `python -m relay.rewrite`, a JSON request on standard input.
 
-    {"sources": [{"path": "…", "name": "…"}], "rules": {…}, "into": "…"}
-    {"compare": [["today's list or null", "the list before"], …]}
+    {"parent": 4711, "sources": [{"path": "…", "name": "…"}], "rules": {…}, "into": "…"}
+    {"parent": 4711, "compare": [["today's list or null", "the list before"], …]}
 
-The second kind compares lists and prints, for each pair, an overlap or null.
+The second kind compares lists and prints, for each pair, an overlap or null. The parent is the process that asks, and
+the child ends with it.
 It exits with 0 when `into` holds everything; with 3 when the sources cannot be used, and says why as JSON on standard
 output; with 4 when the disk had no room, and says which error it was; with 1 when it crashed, and says where as JSON on
 standard error. It never says what was in a cell: not an exception's message, nor a traceback's source lines.
@@ -14,11 +15,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from relay.core_dumps import forbid_core_dumps
+from relay.rewrite.parent import die_with
 
 NICENESS: Final = 10
 """Uploads and the daemon's loop come first."""
@@ -38,6 +40,7 @@ def main() -> int:
     forbid_core_dumps()
     try:
         request = json.load(sys.stdin)
+        die_with(request["parent"])
         return _compare(request["compare"]) if "compare" in request else _serve(request)
     except Exception as error:  # noqa: BLE001  the child's last word: it ends here, and its parent is told where
         if isinstance(error, OSError) and error.errno in _ROOMLESS:
@@ -57,7 +60,7 @@ def _serve(request: dict[str, Any]) -> int:
     sources = [SourceFile(Path(source["path"]), source["name"]) for source in request["sources"]]
     rules = Rules.model_validate(request["rules"])
     try:
-        rewrite(sources, rules, Path(request["into"]), progress=_end_when_orphaned())
+        rewrite(sources, rules, Path(request["into"]))
     except UnusableSource as unusable:
         json.dump({"reason": unusable.reason, "detail": unusable.detail, "hint": unusable.hint}, sys.stdout)
         return UNUSABLE
@@ -70,17 +73,6 @@ def _compare(pairs: Sequence[tuple[str | None, str]]) -> int:
     overlaps = [compare(Path(today) if today else None, Path(before)) for today, before in pairs]
     json.dump([it and {"kept": it.kept, "lost": it.lost, "gained": it.gained} for it in overlaps], sys.stdout)
     return 0
-
-
-def _end_when_orphaned() -> Callable[[object], None]:
-    """Return what ends the rewrite at its next report of progress if its parent has died: nobody waits for it."""
-    parent = os.getppid()
-
-    def look(_progress: object) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(CRASHED)
-
-    return look
 
 
 def _where(error: Exception) -> str:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from relay.model import Overlap, RelayError, Report
 from relay.rewrite.files import REPORT, SourceFile
@@ -82,17 +82,17 @@ async def compare_in_child(pairs: Sequence[tuple[Path | None, Path]]) -> list[Ov
         RewriteCrashed: the child ended without a result.
     """
     request = {"compare": [[today and str(today), str(before)] for today, before in pairs]}
-    status, output, trouble = await _talk(json.dumps(request).encode())
+    status, output, trouble = await _talk(request)
     if status != 0:
         raise RewriteCrashed(_how_it_ended(status, trouble))
     return [found and Overlap(**found) for found in json.loads(output)]
 
 
-async def _talk(request: bytes) -> tuple[int | None, bytes, bytes]:
+async def _talk(request: dict[str, Any]) -> tuple[int | None, bytes, bytes]:
     """Have a child serve a request; return its exit status and what it said on standard output and error."""
     # A pipe would be written to also when the child was killed at once, which uvloop answers with a RuntimeError.
     with os.fdopen(os.memfd_create("relay-request"), "r+b") as said:
-        said.write(request)
+        said.write(json.dumps(request | {"parent": os.getpid()}).encode())
         said.seek(0)
         child = await asyncio.create_subprocess_exec(
             *_COMMAND,
@@ -112,13 +112,12 @@ async def _talk(request: bytes) -> tuple[int | None, bytes, bytes]:
     return child.returncode, output, trouble
 
 
-def _request(sources: Sequence[SourceFile], rules: Rules, into: Path) -> bytes:
-    request = {
+def _request(sources: Sequence[SourceFile], rules: Rules, into: Path) -> dict[str, Any]:
+    return {
         "sources": [{"path": str(source.path), "name": source.name} for source in sources],
         "rules": rules.model_dump(mode="json"),
         "into": str(into),
     }
-    return json.dumps(request).encode()
 
 
 def _read_report(path: Path) -> Report:

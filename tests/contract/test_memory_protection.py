@@ -1,6 +1,7 @@
 """What we rely on in libraries: under the unit's MemoryDenyWriteExecute, none wants memory that is written and run."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_the_rewrite_works_where_no_memory_is_written_and_run(kind: str, tmp_pat
     (tmp_path / "key").write_bytes(bytes(key))
     source.write_bytes(written(kind, key, tmp_path))
     request = {
+        "parent": os.getpid(),
         "sources": [{"path": str(source), "name": "/uploads/x"}],
         "rules": {"identifier": "phone", "pgp": {"private_key": str(tmp_path / "key")}},
         "into": str(tmp_path / "rewrite"),

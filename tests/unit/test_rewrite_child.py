@@ -8,15 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pysequoia
 import pytest
 import uvloop
 from parts.canary import assert_no_person
-from parts.people import people
 
 from relay.model import Report
 from relay.rewrite.child import RewriteCrashed, rewrite_in_child
@@ -76,6 +75,23 @@ def endless(tmp_path: Path) -> Path:
     return path
 
 
+@contextmanager
+def never_writing(pipe: Path) -> Iterator[None]:
+    """Wait until somebody reads a pipe, and keep them waiting: the pipe neither ends nor has anything in it."""
+    opened: list[int] = []
+
+    def open_beside_a_reader() -> bool:
+        with suppress(OSError):
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_until(open_beside_a_reader, "a reader's coming")
+    try:
+        yield
+    finally:
+        os.close(opened[0])
+
+
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_the_child_rewrites(tmp_path: Path, run: Callable[..., Report]) -> None:
     """What the child did is there, and its report is returned, whichever loop the parent runs."""
@@ -103,7 +119,8 @@ def test_a_crash_says_what_and_where(tmp_path: Path) -> None:
 
 def test_a_crash_shows_no_value() -> None:
     """Whatever an exception quotes, the child prints none of it: not its message, not a line of source."""
-    request = {"sources": [], "rules": {"identifier": "2125550100", "jane@example.com": 1}, "into": "/nowhere"}
+    rules = {"identifier": "2125550100", "jane@example.com": 1}
+    request = {"parent": os.getpid(), "sources": [], "rules": rules, "into": "/nowhere"}
     for given in (json.dumps(request), "2125550100 is no JSON", '{"2125550100": "jane@example.com"}'):
         child = subprocess.run(
             [sys.executable, "-m", "relay.rewrite"], input=given, capture_output=True, text=True, check=False
@@ -146,22 +163,39 @@ def test_a_killed_child_is_a_crash(endless: Path, tmp_path: Path) -> None:
 
 
 @NEEDS_PROC
-def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """When the daemon dies at once its child ends too, so that it cannot meet the next daemon's work."""
-    rows = "".join(f"{somebody.phone},segment {number}\n" for number in range(60) for somebody in people(4800))
-    (tmp_path / "x.csv").write_text(rows, encoding="utf-8")
+@pytest.mark.parametrize("ask", ["rewrite_in_child([SourceFile(source, 'x')], rules, into)", "compare_in_child(pairs)"])
+def test_a_child_does_not_outlive_its_parent(ask: str, endless: Path, tmp_path: Path) -> None:
+    """When the daemon dies at once its child does too, also in a read that never ends: it meets no later daemon."""
     program = (
-        "import asyncio, sys; from pathlib import Path; from relay.rewrite.child import rewrite_in_child;"
+        "import asyncio, sys; from pathlib import Path; from relay.rewrite.child import *;"
         "from relay.rewrite.files import SourceFile; from relay.rewrite.rules import Rules;"
-        "asyncio.run(rewrite_in_child([SourceFile(Path(sys.argv[1]), 'x')], Rules(identifier='phone'),"
-        " Path(sys.argv[2])))"
+        "source, into, rules = Path(sys.argv[1]), Path(sys.argv[2]), Rules(identifier='phone');"
+        f"pairs = [(source, source)]; asyncio.run({ask})"
     )
-    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "x.csv", tmp_path / "rewrite"]) as parent:
-        wait_until((tmp_path / "rewrite").exists, "the child's work")
+    command = [sys.executable, "-c", program, str(endless), str(tmp_path / "rewrite")]
+    with subprocess.Popen(command) as parent, never_writing(endless):
         (child,) = children_of(parent.pid)
         parent.kill()
-    wait_until(lambda: not is_running(child), "the child's end")
-    assert not (tmp_path / "rewrite/report.json").exists()
+        wait_until(lambda: not is_running(child), "the child's end")
+
+
+def test_a_child_whose_parent_died_first_does_nothing(tmp_path: Path) -> None:
+    """Who died before the child could ask to die with it is not waited for: there is nothing but an end."""
+    (tmp_path / "x.csv").write_text("2125550100,VIP\n", encoding="utf-8")
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    request = {
+        "parent": gone.pid,
+        "sources": [{"path": str(tmp_path / "x.csv"), "name": "/uploads/x.csv"}],
+        "rules": PHONES.model_dump(mode="json"),
+        "into": str(tmp_path / "rewrite"),
+    }
+    child = subprocess.run(
+        [sys.executable, "-m", "relay.rewrite"], input=json.dumps(request), capture_output=True, text=True, check=False
+    )
+    assert (child.returncode, child.stdout) == (1, "")
+    assert "OrphanedError" in child.stderr
+    assert not (tmp_path / "rewrite").exists()
 
 
 def test_the_child_reads_the_key_itself(tmp_path: Path) -> None:
