@@ -429,6 +429,10 @@ class Delivery:
         """Whether the upstream has some of its files and not all of them (rule D14)."""
         return 0 < self.files_sent < self.files
 
+    def is_small(self, most: int) -> bool:
+        """Say whether it goes out as one file, of at most so many bytes."""
+        return self.files == 1 and self.size <= most
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

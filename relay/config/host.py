@@ -115,7 +115,7 @@ class UpstreamSettings(NamedSettings):
     """How a file gets its final name: by renaming a temporary file, by writing it directly, or by renaming unless the
     server refuses. Direct cannot promise that a file there is complete (rule U2)."""
     connections: Annotated[int, Field(ge=1, le=16)] = 2
-    """How many lists may be on their way at once, each over a connection of its own."""
+    """How many connections there may be at once; over each goes one large list, or up to eight small ones."""
     connect_timeout: Pause = timedelta(seconds=30)
     """How long connecting and logging in may take."""
     stall_timeout: Pause = timedelta(seconds=60)

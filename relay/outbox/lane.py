@@ -58,10 +58,8 @@ class Lane:
             self._employ(workers, sender.run(delivery), sender)
 
     async def cut_off(self, expired: Collection[str]) -> None:
-        """End the senders whose claims have run out: they hang, and somebody else is to take over (rule U10)."""
-        hanging = [work for work, sender in self._at_work.items() if sender and sender.in_hand in expired]
-        for work in hanging:
-            work.cancel()
+        """Let go of the lists whose claims have run out: they hang, and somebody else is to take over (rule U10)."""
+        hanging = [work for sender in self._at_work.values() if sender for work in sender.let_go(expired)]
         if hanging:
             await asyncio.wait(hanging)
 
@@ -70,10 +68,9 @@ class Lane:
         idle = self._retired or self._shared.patience.ending or not self._health.allows_sending(self._shared.steady())
         return None if idle else self._last_route
 
-    def took(self, claimed: Delivery | None) -> None:
+    def took(self, claimed: Delivery) -> None:
         """Note whose turn it was now."""
-        if claimed is not None:
-            self._last_route = claimed.route
+        self._last_route = claimed.route
 
     async def _claim(self) -> Delivery | None:
         if (last_route := self.turn()) is None:
@@ -85,7 +82,8 @@ class Lane:
             [self.upstream],
             after_route=last_route,
         )
-        self.took(claimed)
+        if claimed is not None:
+            self.took(claimed)
         return claimed
 
     async def greet(self, session: Session) -> None:

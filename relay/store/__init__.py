@@ -23,12 +23,12 @@ from relay.store.reading import ReadingVerbs
 from relay.store.reminders import ReminderVerbs
 from relay.store.restoring import RestoringVerbs
 from relay.store.retention import RetentionVerbs
-from relay.store.sending import SendingVerbs
+from relay.store.sending import Room, SendingVerbs, Sent
 from relay.store.slices import SliceVerbs
 from relay.store.suspensions import SuspensionVerbs
 from relay.store.upstreams import UpstreamVerbs
 
-__all__ = ["ComparisonOutdatedError", "Store"]
+__all__ = ["ComparisonOutdatedError", "Room", "Sent", "Store"]
 
 
 def _nothing() -> None:

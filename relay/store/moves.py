@@ -4,7 +4,7 @@ Every verb that moves an arrival, an export or a delivery does it through here.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, insert, update
@@ -129,11 +129,44 @@ def move_delivery(
     Raises:
         IllegalTransitionError: the delivery's state does not list `event`.
     """
-    columns = {"reason": None, "detail": None, "hint": None, "due_at": None, "lease_until": None} | columns
-    moved = replace(delivery, state=next_state(DELIVERY, delivery.state, event), **_known(delivery, columns))
-    _swap(transaction, deliveries, delivery, moved.state, columns)
-    transaction.record(_DELIVERY_LINES[event], delivery.id, delivery.state, facts_of_delivery(moved) | (facts or {}))
-    return moved
+    return move_deliveries(transaction, event, [DeliveryMove(delivery, columns, facts or {})])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryMove:
+    """What `move_delivery` takes of one delivery."""
+
+    delivery: Delivery
+    columns: dict[str, Any]
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+def move_deliveries(transaction: Transaction, event: DeliveryEvent, moves: Sequence[DeliveryMove]) -> list[Delivery]:
+    """Let the same `event` happen to several, as `move_delivery`; each sets the same columns.
+
+    Raises:
+        IllegalTransitionError: the state of one of them does not list `event`.
+    """
+    rows: list[dict[str, Any]] = []
+    all_moved: list[Delivery] = []
+    for it in moves:
+        columns = _FORGOTTEN | it.columns
+        state = next_state(DELIVERY, it.delivery.state, event)
+        all_moved.append(replace(it.delivery, state=state, **_known(it.delivery, columns)))
+        rows.append({"its_id": it.delivery.id, "its_state": it.delivery.state, "state": state, **columns})
+    if not rows:
+        return []
+    if transaction.run(_SWAPS[deliveries], rows).rowcount != len(rows):
+        raise IllegalTransitionError(" or ".join(f"{it.delivery.id} is no longer {it.delivery.state}" for it in moves))
+    happened = [
+        (moved.id, it.delivery.state, facts_of_delivery(moved) | it.facts)
+        for it, moved in zip(moves, all_moved, strict=True)
+    ]
+    transaction.record_all(_DELIVERY_LINES[event], happened)
+    return all_moved
+
+
+_FORGOTTEN: Final = dict.fromkeys(("reason", "detail", "hint", "due_at", "lease_until"))
 
 
 def bear_delivery(
@@ -215,9 +248,7 @@ def _known(value: Arrival | Export | Delivery, columns: dict[str, Any]) -> dict[
     return {name: columns[name] for name in columns if hasattr(value, name)}
 
 
-def _swap(
-    transaction: Transaction, table: Table, old: Arrival | Export | Delivery, state: str, columns: dict[str, Any]
-) -> None:
+def _swap(transaction: Transaction, table: Table, old: Arrival | Export, state: str, columns: dict[str, Any]) -> None:
     """Write the new state where the old one still stands."""
     values = {"its_id": old.id, "its_state": old.state, "state": state, **columns}
     swapped = transaction.connection.execute(_SWAPS[table], values)

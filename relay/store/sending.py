@@ -1,20 +1,21 @@
 """Verbs of the outbox: what is due, who has it in hand, and what came of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, or_, select, update
 
 from relay.lifecycle import LONGEST_RETRY, DeliveryEvent
 from relay.model import Delivery, DeliveryState, HoldReason, Receipt
 from relay.store.journal import Transaction
-from relay.store.moves import move_delivery
+from relay.store.moves import DeliveryMove, move_deliveries, move_delivery
 from relay.store.rows import delivery_of
 from relay.store.schema import deliveries, exports
 from relay.store.segments import older, same_segment, supersede_if_overtaken
 from relay.store.slices import are_verified, begin_slice, note_sent
-from relay.store.verbs import Verbs, the_delivery, was_taken_over
+from relay.store.verbs import Verbs, deliveries_by_id, the_delivery, was_taken_over
 
 _DUE: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 """A delivery in one of these waits for its turn or its next attempt."""
@@ -23,6 +24,35 @@ _STALE_HINT: Final = (
     "Find out why it could not be sent (`relay show`), then `relay release` it, or `relay discard` it and have a newer "
     "list sent."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A list that the upstream has under its final name; of several files, the last one.
+
+    `delays` are the seconds that the outbox spent, by stage; the log gets them with those of the stages before.
+    `attempt` says which attempt it was: one that was taken over counts no more, and the next finds the list there.
+    """
+
+    delivery_id: str
+    receipt: Receipt
+    delays: dict[str, float]
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a sender can take besides what it has in hand: so many lists at `upstream`, each claimed for `lease`.
+
+    It takes no more after one that is larger than `small`: that one fills a connection by itself. `after_route` is as
+    in `claim_due`.
+    """
+
+    upstream: str
+    lists: int
+    small: int
+    lease: timedelta
+    after_route: str = ""
 
 
 class SendingVerbs(Verbs):
@@ -38,53 +68,21 @@ class SendingVerbs(Verbs):
         segment waits or any other is being sent (rule D8). One that has become stale is left to `hold_stale` (rule G8).
         """
         with self._database.transaction(now) as transaction:
-            return _claim_next(transaction, upstreams, after_route, now + lease)
+            return next(iter(_claim_next(transaction, upstreams, after_route, now + lease)), None)
 
-    def sent(
-        self,
-        delivery_id: str,
-        receipt: Receipt,
-        delays: dict[str, float],
-        now: datetime,
-        *,
-        next_lease: timedelta | None = None,
-        after_route: str = "",
-        attempt: int | None = None,
-    ) -> Delivery | None:
-        """Record that the upstream has the list under its final name; of several files, the last one.
+    def sent(self, lists: Sequence[Sent], now: datetime, *, room: Room | None = None) -> list[Delivery]:
+        """Record lists that were sent and, where there is `room`, claim what is due next as `claim_due` would.
 
-        With a `next_lease`, the next list that is due at that upstream is claimed for so long in the same transaction,
-        as `claim_due` would, and returned: a disk makes one transaction durable in the time of two.
-
-        `delays` are the seconds that the outbox spent, by stage; the log gets them with those of the stages before.
-        `attempt` says which attempt it was: one that was taken over counts no more, and the next finds the list there.
+        All in one transaction: a disk makes it durable in the time that it takes for one list alone.
 
         Raises:
-            IllegalTransitionError: the delivery is not `sending`.
+            IllegalTransitionError: one of them is not `sending`; nothing is recorded then.
         """
         with self._database.transaction(now) as transaction:
-            delivery = the_delivery(transaction, delivery_id)
-            if was_taken_over(delivery, attempt):
-                return None
-            earlier = transaction.connection.scalar(select(exports.c.delays).where(exports.c.id == delivery.export_id))
-            verified = receipt.verified
-            if delivery.files > 1:
-                note_sent(transaction, delivery, delivery.files, receipt)
-                verified = are_verified(transaction.connection, delivery.id)
-            move_delivery(
-                transaction,
-                delivery,
-                DeliveryEvent.SENT,
-                facts={"publish": receipt.publish, "delays": {**(earlier or {}), **delays}},
-                sent_at=now,
-                unanswered=None,
-                verified=verified,
-                files_sent=delivery.files,
-                publish=receipt.publish,
-            )
-            if next_lease is None:
-                return None
-            return _claim_next(transaction, [delivery.upstream], after_route, now + next_lease)
+            _record_sent(transaction, lists)
+            if room is None:
+                return []
+            return _claim_next(transaction, [room.upstream], room.after_route, now + room.lease, room.lists, room.small)
 
     def begin_directly(self, delivery_id: str, remote_name: str, now: datetime) -> None:
         """Record that a file is about to be written under its final name, where it may be cut off (rule U9)."""
@@ -207,9 +205,15 @@ def _must_wait() -> ColumnElement[bool]:
     return exists().where(same_segment(other, deliveries), or_(other.c.state == DeliveryState.SENDING, before))
 
 
-# Put together once: that takes longer than to run it, and it is asked for every list.
-_NEXT: Final = (
-    select(deliveries)
+# Put together once: that takes longer than to run it, and it is asked for every few lists. What is put in order are
+# ids and not whole lists, of which there may be thousands.
+_DUE_NOW: Final = (
+    select(
+        deliveries.c.id,
+        func.row_number()
+        .over(partition_by=deliveries.c.route, order_by=(deliveries.c.last_arrival, deliveries.c.place))
+        .label("turn"),
+    )
     .where(
         deliveries.c.upstream.in_(bindparam("upstreams", expanding=True)),
         deliveries.c.state.in_(_DUE),
@@ -218,33 +222,75 @@ _NEXT: Final = (
         deliveries.c.stale_at > bindparam("now"),
         ~_must_wait(),
     )
-    .order_by(
-        deliveries.c.route <= bindparam("after_route"),
-        deliveries.c.route,
-        deliveries.c.last_arrival,
-        deliveries.c.place,
-    )
-    .limit(1)
+    .subquery()
 )
+# Each route has its first turn before any has its second.
+_BY_TURNS: Final = (
+    select(deliveries)
+    .join(_DUE_NOW, _DUE_NOW.c.id == deliveries.c.id)
+    .where(_DUE_NOW.c.turn <= bindparam("most"))
+    .order_by(_DUE_NOW.c.turn, deliveries.c.route <= bindparam("after_route"), deliveries.c.route)
+)
+_NEXT: Final = _BY_TURNS.limit(bindparam("most"))
 
 
 def _claim_next(
-    transaction: Transaction, upstreams: Collection[str], after_route: str, lease_until: datetime
-) -> Delivery | None:
+    transaction: Transaction,
+    upstreams: Collection[str],
+    after_route: str,
+    lease_until: datetime,
+    most: int = 1,
+    small: int = 0,
+) -> list[Delivery]:
+    """Claim what is due next, each route in its turn: up to `most` lists, and none after one that is not `small`.
+
+    No two are of one segment, as each waits for an older one.
+    """
     asked = {
         "upstreams": list(upstreams),
         "now": transaction.now,
         "now_and_longest": transaction.now + LONGEST_RETRY,
         "after_route": after_route,
+        "most": most,
     }
-    rows = transaction.connection.execute(_NEXT, asked).mappings()
-    if (delivery := next(map(delivery_of, rows), None)) is None:
-        return None
-    attempts = delivery.attempts + 1
-    claimed = move_delivery(transaction, delivery, DeliveryEvent.CLAIMED, attempts=attempts, lease_until=lease_until)
-    if claimed.files > 1:
-        begin_slice(transaction, claimed, claimed.files_sent + 1)
+    due = [delivery_of(row) for row in transaction.connection.execute(_NEXT, asked).mappings()]
+    large = next((number for number, it in enumerate(due, start=1) if not it.is_small(small)), most)
+    claims = [DeliveryMove(it, {"attempts": it.attempts + 1, "lease_until": lease_until}) for it in due[:large]]
+    claimed = move_deliveries(transaction, DeliveryEvent.CLAIMED, claims)
+    for it in claimed:
+        if it.files > 1:
+            begin_slice(transaction, it, it.files_sent + 1)
     return claimed
+
+
+def _record_sent(transaction: Transaction, lists: Sequence[Sent]) -> None:
+    by_id = deliveries_by_id(transaction.connection, [it.delivery_id for it in lists])
+    ours = [it for it in lists if not was_taken_over(by_id[it.delivery_id], it.attempt)]
+    delays = _delays(transaction.connection, {by_id[it.delivery_id].export_id for it in ours})
+    moves: list[DeliveryMove] = []
+    for it in ours:
+        delivery, verified = by_id[it.delivery_id], it.receipt.verified
+        if delivery.files > 1:
+            note_sent(transaction, delivery, delivery.files, it.receipt)
+            verified = are_verified(transaction.connection, delivery.id)
+        columns = {
+            "sent_at": transaction.now,
+            "unanswered": None,
+            "verified": verified,
+            "files_sent": delivery.files,
+            "publish": it.receipt.publish,
+        }
+        facts: dict[str, object] = {"publish": it.receipt.publish, "delays": delays[delivery.export_id] | it.delays}
+        moves.append(DeliveryMove(delivery, columns, facts))
+    move_deliveries(transaction, DeliveryEvent.SENT, moves)
+
+
+_DELAYS: Final = select(exports.c.id, exports.c.delays).where(exports.c.id.in_(bindparam("its_ids", expanding=True)))
+
+
+def _delays(connection: Connection, export_ids: Collection[str]) -> dict[str, dict[str, float]]:
+    rows = connection.execute(_DELAYS, {"its_ids": list(export_ids)})
+    return {export_id: delays or {} for export_id, delays in rows}
 
 
 def _in_order(transaction: Transaction, query: Select[Any]) -> list[Delivery]:

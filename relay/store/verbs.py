@@ -1,5 +1,6 @@
 """What every group of verbs stands on."""
 
+from collections.abc import Collection
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
@@ -32,6 +33,22 @@ def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     """Return the delivery of this id."""
     rows = connection.execute(_DELIVERY, {"its_id": delivery_id}).mappings()
     return next(map(delivery_of, rows), None)
+
+
+_DELIVERIES: Final = select(deliveries).where(deliveries.c.id.in_(bindparam("its_ids", expanding=True)))
+
+
+def deliveries_by_id(connection: Connection, delivery_ids: Collection[str]) -> dict[str, Delivery]:
+    """Return the deliveries of these ids.
+
+    Raises:
+        RelayError: there is none of one of them.
+    """
+    rows = connection.execute(_DELIVERIES, {"its_ids": list(delivery_ids)}).mappings()
+    found = {it.id: it for it in map(delivery_of, rows)}
+    for missing in set(delivery_ids) - found.keys():
+        raise unknown("delivery", missing)
+    return found
 
 
 def the_export(transaction: Transaction, export_id: str) -> Export:

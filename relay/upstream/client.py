@@ -16,6 +16,38 @@ _FLUSH_AT: Final = 64 * 1024
 """Requests of so many bytes do not wait for others to go with them."""
 
 
+class Strand:
+    """One list's requests in a session that several lists share: `answers` counts its own.
+
+    So it shows when this list makes no progress, whatever the others do.
+    """
+
+    def __init__(self, client: "SftpClient") -> None:
+        self._client = client
+        self.answers = 0
+
+    @property
+    def piece(self) -> int:
+        """How many bytes a WRITE may carry."""
+        return self._client.piece
+
+    def ask(self, kind: Kind, *fields: bytes) -> asyncio.Future[Answer]:
+        """As `SftpClient.ask`."""
+        return self._counted(self._client.ask(kind, *fields))
+
+    def write(self, handle: bytes, offset: int, content: memoryview) -> asyncio.Future[Answer]:
+        """As `SftpClient.write`."""
+        return self._counted(self._client.write(handle, offset, content))
+
+    def _counted(self, answer: asyncio.Future[Answer]) -> asyncio.Future[Answer]:
+        answer.add_done_callback(self._count)
+        return answer
+
+    def _count(self, answer: asyncio.Future[Answer]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self.answers += 1
+
+
 class SftpClient(asyncssh.SSHClientSession[bytes]):
     """SFTP version 3 over one of asyncssh's channels.
 

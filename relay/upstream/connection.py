@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
+from weakref import WeakKeyDictionary
 
 import asyncssh
 
@@ -36,7 +37,7 @@ async def _nothing() -> None:
 
 
 class Session:
-    """One login at an upstream, for one list after the other."""
+    """One login at an upstream, for one list after the other and for several at a time."""
 
     def __init__(self, settings: UpstreamSettings, login: "_Login", connect: timedelta) -> None:
         self._settings = settings
@@ -44,7 +45,9 @@ class Session:
         self._mode = settings.publish
         self._connect = connect
         self._served = False
-        self._publication: Publication | None = None
+        self._begun = 0
+        # As long as whoever asked for an upload still knows of it.
+        self._publications: WeakKeyDictionary[Upload, Publication] = WeakKeyDictionary()
         self.directory = RemoteDirectory(login.sftp, settings.directory)
 
     @property
@@ -52,10 +55,10 @@ class Session:
         """Whether it is known to be of no more use."""
         return self._login.sftp.over or self._login.connection.is_closed()
 
-    @property
-    def answers(self) -> int:
-        """How many answers the upstream has given; one more is progress."""
-        return self._login.sftp.answers
+    def answers_to(self, upload: Upload | None) -> int:
+        """How many answers the upstream has given that bring this upload on; one more is progress."""
+        publication = self._publication_of(upload)
+        return self.directory.answers + (publication.answers if publication else 0)
 
     @property
     def host_key(self) -> str:
@@ -70,23 +73,27 @@ class Session:
 
     def unanswered_of(self, upload: Upload) -> str | None:
         """What the next attempt is to know of this upload (`Upload.unanswered`); what it knew itself if none began."""
-        if self._publication is None or not self._publication.is_of(upload):
-            return upload.unanswered
-        return self._publication.unanswered
+        publication = self._publication_of(upload)
+        return upload.unanswered if publication is None else publication.unanswered
 
     async def publish(self, upload: Upload, note_direct: Callable[[], Awaitable[None]] = _nothing) -> Receipt:
-        """Send one list; when this returns, the upstream has it under its final name.
+        """Send one list; when this returns, the upstream has it under its final name. Several may be under way.
 
         The receipt of the session's first list carries the time that connecting took. `note_direct` is called before
         anything is written under the final name.
 
         Raises:
             StaleSessionError: the session has served before and is of no more use; nothing was begun.
-            UpstreamError: the upstream has it not, as far as anyone can tell. The session is of no more use then.
+            UpstreamError: the upstream has it not, as far as anyone can tell. Nothing more should be begun here then.
         """
         began = time.monotonic()
-        self._publication = Publication(self.directory, upload, self._mode, note_direct)
-        published = await self._publication.run(await self._first_look(self._publication))
+        directory = RemoteDirectory(self._login.sftp, self._settings.directory)
+        publication = Publication(directory, upload, self._mode, note_direct)
+        self._publications[upload] = publication
+        present = await self._first_look(publication)
+        self._begun += 1
+        published = await publication.run(present)
+        self._begun -= 1
         if published.how == "direct":
             # A server that refused to rename one list need not be asked with the next.
             self._mode = "direct"
@@ -105,11 +112,16 @@ class Session:
         try:
             present = await publication.look()
         except UpstreamError as error:
-            if self._served and error.reason in {Reason.CONNECTION_LOST, Reason.STALLED}:
+            # What is lost while another list is on its way is lost to trouble, and not while nobody looked.
+            is_stale = self._served and not self._begun
+            if is_stale and error.reason in {Reason.CONNECTION_LOST, Reason.STALLED}:
                 raise StaleSessionError from error
             raise
         self._served = True
         return present
+
+    def _publication_of(self, upload: Upload | None) -> Publication | None:
+        return self._publications.get(upload) if upload else None
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Final
 
 from relay.sftp import MOST_DATA, BadMessageError, Kind, OpenFlag, string
 from relay.upstream import requests
-from relay.upstream.client import SftpClient
+from relay.upstream.client import SftpClient, Strand
 from relay.upstream.failures import NO_SUCH, Reason, Step, UpstreamError, met_while
 from relay.upstream.remote_file import RemoteFile
 from relay.upstream.requests import StatusError
@@ -32,8 +32,13 @@ class RemoteDirectory:
     """
 
     def __init__(self, client: SftpClient, path: str) -> None:
-        self._client = client
+        self._strand = Strand(client)
         self._path = path
+
+    @property
+    def answers(self) -> int:
+        """How many answers the upstream has given to what was asked here; one more is progress."""
+        return self._strand.answers
 
     async def sizes(self) -> dict[str, int]:
         """Return the sizes in bytes of what lies in it, by name; 0 where the server does not say.
@@ -42,17 +47,17 @@ class RemoteDirectory:
         """
         found: dict[str, int] = {}
         with met_while(Step.LIST):
-            handle = string(requests.handle(await self._client.ask(Kind.OPENDIR, _encoded(self._path))))
-            while entries := requests.names(await self._client.ask(Kind.READDIR, handle)):
+            handle = string(requests.handle(await self._strand.ask(Kind.OPENDIR, _encoded(self._path))))
+            while entries := requests.names(await self._strand.ask(Kind.READDIR, handle)):
                 found |= {name.decode(errors="surrogateescape"): size or 0 for name, size in entries}
-            requests.done(await self._client.ask(Kind.CLOSE, handle))
+            requests.done(await self._strand.ask(Kind.CLOSE, handle))
         return found
 
     async def size_of(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None where there is none of that name."""
         with met_while(Step.LOOK):
             try:
-                size = requests.size(await self._client.ask(Kind.STAT, self._at(name)))
+                size = requests.size(await self._strand.ask(Kind.STAT, self._at(name)))
             except StatusError as status:
                 if status.code in NO_SUCH:
                     return None
@@ -64,7 +69,7 @@ class RemoteDirectory:
     async def open(self, name: str, *, exclusive: bool) -> RemoteFile:
         """Open a file for writing from its beginning: one that must not be there yet, or else emptied if it is."""
         with met_while(Step.OPEN):
-            return RemoteFile(self._client, await self._opened(name, _NEW if exclusive else _EMPTIED))
+            return RemoteFile(self._strand, await self._opened(name, _NEW if exclusive else _EMPTIED))
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a small file that must not be there yet."""
@@ -74,7 +79,7 @@ class RemoteDirectory:
     async def rename(self, old: str, new: str) -> None:
         """Rename a file with plain RENAME, which does not overwrite."""
         with met_while(Step.RENAME):
-            requests.done(await self._client.ask(Kind.RENAME, self._at(old), self._at(new)))
+            requests.done(await self._strand.ask(Kind.RENAME, self._at(old), self._at(new)))
 
     async def sha256_of(self, name: str) -> str | None:
         """Return the SHA-256 of a file's content; None where the upstream does not let it be read back."""
@@ -87,9 +92,9 @@ class RemoteDirectory:
                         async for block in blocks:
                             digest.update(block)
                 except StatusError:
-                    await self._client.ask(Kind.CLOSE, string(handle))
+                    await self._strand.ask(Kind.CLOSE, string(handle))
                     raise
-                requests.done(await self._client.ask(Kind.CLOSE, string(handle)))
+                requests.done(await self._strand.ask(Kind.CLOSE, string(handle)))
         except UpstreamError as error:
             if error.reason is Reason.OPERATION_FAILED:
                 return None
@@ -100,7 +105,7 @@ class RemoteDirectory:
         """Remove a file of our own; that there is none of that name is no trouble."""
         with met_while(Step.REMOVE):
             try:
-                requests.done(await self._client.ask(Kind.REMOVE, self._at(name)))
+                requests.done(await self._strand.ask(Kind.REMOVE, self._at(name)))
             except StatusError as status:
                 if status.code not in NO_SUCH:
                     raise
@@ -114,7 +119,7 @@ class RemoteDirectory:
         return True
 
     async def _opened(self, name: str, flags: OpenFlag) -> bytes:
-        return requests.handle(await self._client.ask(Kind.OPEN, self._at(name), requests.opening(flags)))
+        return requests.handle(await self._strand.ask(Kind.OPEN, self._at(name), requests.opening(flags)))
 
     async def _content(self, handle: bytes) -> AsyncGenerator[bytes, None]:
         """Yield what is in an open file, read in several pieces at a time.
@@ -124,7 +129,7 @@ class RemoteDirectory:
         offset, piece = 0, MOST_DATA
         while True:
             places = [requests.place(offset + number * piece, piece) for number in range(_READS_AT_ONCE)]
-            answers = await asyncio.gather(*[self._client.ask(Kind.READ, string(handle), it) for it in places])
+            answers = await asyncio.gather(*[self._strand.ask(Kind.READ, string(handle), it) for it in places])
             for content in map(requests.data, answers):
                 if not content:
                     return

@@ -38,14 +38,21 @@ class Draft:
         with _legible():
             # Not in a thread: a wait that is cancelled would lose the open file.
             file = self.path.open("rb", buffering=0)
-        with file:
-            while block := await asyncio.to_thread(_read, file, (self.offset or 0) + seen, self._wanted(seen), digest):
+        reading = _begin(file, self.offset or 0, self._wanted(0), digest)
+        try:
+            while block := await asyncio.shield(reading):
                 seen += len(block)
                 if seen > self.size:
                     raise UpstreamError(Reason.DRAFT_DAMAGED, f"it is longer than the {self.size:,} bytes planned")
+                is_last = len(block) < _BLOCK  # A regular file gives less than it is asked for only at its end.
+                if not is_last:
+                    # The next block is read and hashed while this one is under way.
+                    reading = _begin(file, (self.offset or 0) + seen, self._wanted(seen), digest)
                 yield block
-                if len(block) < _BLOCK:
-                    break  # A regular file gives less than it is asked for only at its end.
+                if is_last:
+                    break
+        finally:
+            reading.add_done_callback(lambda it: _end(file, it))
         if seen < self.size:
             raise UpstreamError(Reason.DRAFT_DAMAGED, f"it has {seen:,} bytes, planned were {self.size:,}")
         if digest.hexdigest() != self.sha256:
@@ -71,6 +78,18 @@ class Draft:
         """Read it once through, for the errors."""
         async for _ in self.blocks():
             pass
+
+
+def _begin(file: RawIOBase, offset: int, length: int, digest: "hashlib._Hash") -> asyncio.Future[bytes]:
+    """Begin to read a block in a thread, which nothing cancels."""
+    return asyncio.ensure_future(asyncio.to_thread(_read, file, offset, length, digest))
+
+
+def _end(file: RawIOBase, last_read: asyncio.Future[bytes]) -> None:
+    """Close the file, of which nothing is being read any more; what came of that is nobody's question by now."""
+    file.close()
+    if not last_read.cancelled():
+        last_read.exception()
 
 
 def _read(file: RawIOBase, offset: int, length: int, digest: "hashlib._Hash") -> bytes:

@@ -17,7 +17,7 @@ _REFUSALS: Final = frozenset(
 """What a server may say when what it means is that the name is taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Upload:
     """One list to send: its local draft, and the names that it was given before any connection.
 
@@ -67,9 +67,10 @@ class Publication:
         self.unanswered = upload.unanswered
         """What the next attempt is to know (`Upload.unanswered`)."""
 
-    def is_of(self, upload: Upload) -> bool:
-        """Say whether this is the publication of `upload`."""
-        return self._upload is upload
+    @property
+    def answers(self) -> int:
+        """How many answers the upstream has given to it; one more is progress."""
+        return self._directory.answers
 
     async def look(self) -> int | None:
         """Return the size of what has the final name already; None if it is free. Nothing is begun by that."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.sftp import Kind, string
 from relay.upstream import requests
-from relay.upstream.client import SftpClient
+from relay.upstream.client import Strand
 from relay.upstream.draft import Draft
 from relay.upstream.failures import Step, met_while
 
@@ -22,8 +22,8 @@ _IN_FLIGHT_WRITES: Final = 128
 class RemoteFile:
     """A file at the upstream that is open for writing."""
 
-    def __init__(self, client: SftpClient, handle: bytes) -> None:
-        self._client = client
+    def __init__(self, strand: Strand, handle: bytes) -> None:
+        self._strand = strand
         self._handle = handle
 
     async def write(self, content: bytes) -> None:
@@ -33,7 +33,7 @@ class RemoteFile:
             UpstreamError: as `fill`.
         """
         with met_while(Step.WRITE):
-            requests.done(await self._client.write(self._handle, 0, memoryview(content)))
+            requests.done(await self._strand.write(self._handle, 0, memoryview(content)))
             await self._close()
 
     async def fill(self, draft: Draft) -> None:
@@ -44,7 +44,7 @@ class RemoteFile:
                 draft that is not what was planned. The file stays behind as it is.
         """
         with met_while(Step.WRITE):
-            writes = _Writes(self._client, self._handle)
+            writes = _Writes(self._strand, self._handle)
             try:
                 async with aclosing(draft.blocks()) as blocks:
                     async for block in blocks:
@@ -55,16 +55,16 @@ class RemoteFile:
             await self._close()
 
     async def _close(self) -> None:
-        requests.done(await self._client.ask(Kind.CLOSE, string(self._handle)))
+        requests.done(await self._strand.ask(Kind.CLOSE, string(self._handle)))
 
 
 class _Writes:
     """Writes under way to one file: several at a time, so that the round trip is paid once and not for each piece."""
 
-    def __init__(self, client: SftpClient, handle: bytes) -> None:
-        self._client = client
+    def __init__(self, strand: Strand, handle: bytes) -> None:
+        self._strand = strand
         self._handle = handle
-        self._piece = client.piece
+        self._piece = strand.piece
         self._most = max(1, min(_IN_FLIGHT_BYTES // self._piece, _IN_FLIGHT_WRITES))
         self._under_way: deque[asyncio.Future[Answer]] = deque()
         self._offset = 0
@@ -76,7 +76,7 @@ class _Writes:
             if len(self._under_way) == self._most:
                 await self._oldest()
             piece = view[start : start + self._piece]
-            self._under_way.append(self._client.write(self._handle, self._offset, piece))
+            self._under_way.append(self._strand.write(self._handle, self._offset, piece))
             self._offset += len(piece)
 
     async def settle(self) -> None:

@@ -10,6 +10,7 @@ from parts.books import LEASE, ROUTE, UPSTREAM, Books, draft, receipt, sha256
 from relay.guards import Earlier, History
 from relay.lifecycle import IllegalTransitionError
 from relay.model import Delivery, DeliveryState, Duplicate, Hold, HoldReason, Overtaken, Queue
+from relay.store import Sent
 
 DAY = timedelta(days=1)
 HOLD = Hold(HoldReason.SHRUNK, "20 rows, last sent 1,000", "look")
@@ -399,7 +400,7 @@ def test_a_list_that_was_picked_up_at_once_is_sent_unverified(books: Books) -> N
     """Gone after a clean publish is success (rule U5)."""
     delivery = books.plan()
     assert books.claim() is not None
-    books.store.sent(delivery.id, receipt(delivery, verified=False), {}, books.now)
+    books.store.sent([Sent(delivery.id, receipt(delivery, verified=False), {})], books.now)
     assert books.look(delivery).verified is False
 
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parts.books import PERSON, ROUTE, UPSTREAM, Books, cuts_of, draft
+from parts.books import LEASE, PERSON, ROUTE, UPSTREAM, Books, cuts_of, draft, receipt
 
 from relay.guards import find_twin
 from relay.model import Delivery, Hold, HoldReason, Overtaken, Queue, RelayError
-from relay.store import Store
+from relay.store import Room, Sent, Store
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -186,3 +186,56 @@ def test_a_database_from_before_gets_the_order_that_it_had(tmp_path: Path) -> No
         assert {it.id: it.last_arrival for it in migrated.deliveries()} == expected
     finally:
         migrated.close()
+
+
+def _claim_together(books: Books, sent: Delivery, lists: int, small: int = 1 << 20) -> list[Delivery]:
+    room = Room(UPSTREAM, lists, small, LEASE, sent.route)
+    return books.store.sent([Sent(sent.id, receipt(sent), {})], books.now, room=room)
+
+
+def test_lists_are_claimed_together_in_the_turns_that_they_would_have_one_by_one(books: Books) -> None:
+    """Each route in its turn, each segment once, and no more than there is room for (rules D8 and D11)."""
+    planned = [
+        books.plan(route=route, client_domain=route, segment=segment)
+        for route, segment in [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "1"), ("a", "4"), ("b", "2")]
+    ]
+    first = books.claim()
+    assert first is not None
+    assert first.id == planned[0].id
+    claimed = _claim_together(books, first, lists=5)
+    assert [(it.route, it.segment) for it in claimed] == [("b", "1"), ("c", "1"), ("a", "2"), ("b", "2"), ("a", "3")]
+    assert states(books, first, *claimed) == ["sent", *["sending"] * 5]
+    assert {it.attempts for it in claimed} == {1}
+
+
+def test_nothing_is_claimed_together_after_a_large_list(books: Books) -> None:
+    """It fills a connection by itself."""
+    planned = [books.plan(segment=name, content=content) for name, content in [("1", "x"), ("2", "x" * 11), ("3", "x")]]
+    first = books.claim()
+    assert first is not None
+    assert [it.id for it in _claim_together(books, first, lists=8, small=10)] == [planned[1].id]
+
+
+def test_a_segment_of_which_a_list_is_being_sent_is_not_among_those_claimed_together(books: Books) -> None:
+    """One `sending` per segment, whoever has it in hand (rule D8)."""
+    books.plan(segment="1")
+    books.plan(segment="2")
+    first, second = books.claim(), books.claim()
+    assert first is not None
+    assert second is not None
+    waiting = books.plan(segment="1")
+    assert _claim_together(books, second, lists=8) == []
+    assert [it.id for it in _claim_together(books, first, lists=8)] == [waiting.id]
+
+
+def test_of_lists_recorded_together_one_that_was_taken_over_is_left_as_it_is(books: Books) -> None:
+    """The other is sent nevertheless."""
+    books.plan(segment="1")
+    books.plan(segment="2")
+    books.claim()
+    books.store.recover(books.now, everything=True)
+    again, second = books.claim(), books.claim()
+    assert again is not None
+    assert second is not None
+    books.store.sent([Sent(again.id, receipt(again), {}, 1), Sent(second.id, receipt(second), {}, 1)], books.now)
+    assert states(books, again, second) == ["sending", "sent"]

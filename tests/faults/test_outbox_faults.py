@@ -13,16 +13,23 @@ from asyncssh import SFTPPermissionDenied
 from asyncssh.constants import FX_FAILURE, FX_PERMISSION_DENIED
 from parts.lists import rows
 from parts.outbox import PATIENCE, Bench
-from parts.upstream import PASSWORD, Fault, ScriptedUpstream, drop, meanwhile, refuse
+from parts.upstream import PASSWORD, Fault, ScriptedUpstream, drop, meanwhile, refuse, stall
 
 from relay.model import Decision, Delivery, DeliveryState
+from relay.naming import temporary_name
 from relay.outbox.health import Health
 from relay.outbox.lane import Lane
 from relay.outbox.patience import Patience
 from relay.outbox.sender import Sender, Surroundings, lease_of
 from relay.store import Store
 
-SENT, DEFERRED, FAILED, QUEUED = DeliveryState.SENT, DeliveryState.DEFERRED, DeliveryState.FAILED, DeliveryState.QUEUED
+SENT, SENDING, DEFERRED, FAILED, QUEUED = (
+    DeliveryState.SENT,
+    DeliveryState.SENDING,
+    DeliveryState.DEFERRED,
+    DeliveryState.FAILED,
+    DeliveryState.QUEUED,
+)
 MINUTE = timedelta(minutes=1)
 
 
@@ -42,12 +49,12 @@ def _send_all(bench: Bench, upstream: ScriptedUpstream, *deliveries: Delivery, *
 
 
 def test_one_session_serves_everything_that_is_due(bench: Bench, tmp_path: Path) -> None:
-    """Lists of many segments go over one connection, in the order in which they were planned."""
+    """Lists of many segments go over one connection, and are taken in hand in the order in which they were planned."""
     lists = [bench.plan(rows(number + 1), f"Segment {number}") for number in range(8)]
     upstream = ScriptedUpstream(tmp_path / "upstream")
     _send_all(bench, upstream, *lists, connections=1)
     assert upstream.sessions == 1
-    assert list(dict.fromkeys(upstream.asked_for("rename"))) == [it.remote_name for it in lists]
+    assert bench.taken() == [it.id for it in lists]
 
 
 def test_two_segments_are_on_their_way_at_once(bench: Bench, tmp_path: Path) -> None:
@@ -62,23 +69,106 @@ def test_two_segments_are_on_their_way_at_once(bench: Bench, tmp_path: Path) -> 
     assert upstream.sessions == 2
 
 
-def test_no_more_are_on_their_way_than_there_are_connections(bench: Bench, tmp_path: Path) -> None:
-    """The setting is a limit that an upstream may rest on."""
-    under_way: set[str] = set()
-    most: list[int] = []
+def test_there_are_no_more_connections_than_the_setting_says(bench: Bench, tmp_path: Path) -> None:
+    """It is a limit that an upstream may rest on, however many lists go out over each."""
+    seen: list[int] = []
 
-    async def enter(upstream: ScriptedUpstream) -> None:
-        under_way.add(upstream.asked_for("open")[-1])
-        most.append(len(under_way))
+    async def count(upstream: ScriptedUpstream) -> None:
+        seen.append(upstream.connections)
 
-    async def leave(upstream: ScriptedUpstream) -> None:
-        name = upstream.asked_for("rename")[-1]
-        under_way.difference_update({it for it in under_way if it.startswith(name)})
+    lists = [bench.plan(rows(100), f"Segment {number}") for number in range(30)]
+    upstream = ScriptedUpstream(tmp_path / "upstream", (Fault("open", count, times=None),))
+    _send_all(bench, upstream, *lists, connections=3)
+    assert max(seen) == 3
 
-    lists = [bench.plan(rows(100), f"Segment {number}") for number in range(9)]
-    faults = (Fault("open", enter, times=None), Fault("rename", leave, after=True, times=None))
-    _send_all(bench, ScriptedUpstream(tmp_path / "upstream", faults), *lists, connections=3)
-    assert max(most) <= 3
+
+def _lists(bench: Bench, *sizes: int) -> list[Delivery]:
+    return [bench.plan(rows(size), f"Segment {number}") for number, size in enumerate(sizes)]
+
+
+def test_eight_small_lists_and_no_more_are_on_their_way_over_one_connection(bench: Bench, tmp_path: Path) -> None:
+    """The first goes alone: what is wrong with the upstream costs one list an attempt. None of eight waits then."""
+    sending: list[int] = []
+
+    async def count(_: ScriptedUpstream) -> None:
+        sending.append(sum(bench.now(it).state is SENDING for it in lists))
+
+    lists = _lists(bench, *[100] * 30)
+    upstream = ScriptedUpstream(tmp_path / "upstream", (Fault("open", count, times=None),))
+    _send_all(bench, upstream, *lists, connections=1)
+    assert (sending[:2], max(sending), upstream.sessions) == ([1, 8], 8, 1)
+
+
+def test_what_comes_after_a_large_list_waits_for_it(bench: Bench, tmp_path: Path) -> None:
+    """A large list fills the connection by itself: what is claimed beside it would only hold its claim."""
+    seen: list[list[DeliveryState]] = []
+
+    async def look(upstream: ScriptedUpstream) -> None:
+        if upstream.asked_for("rename")[-1] == large.remote_name:
+            seen.append([bench.now(it).state for it in lists])
+
+    lists = [*_lists(bench, 1, 2, 40_000), bench.plan(rows(1), "Last")]
+    large = lists[2]
+    upstream = ScriptedUpstream(tmp_path / "upstream", (Fault("rename", look, times=None),))
+    _send_all(bench, upstream, *lists, connections=1)
+    assert seen[0][-1] is QUEUED
+
+
+def test_one_refused_list_among_eight_stops_no_other(bench: Bench, tmp_path: Path) -> None:
+    """What is wrong with one list is that list's: the others are sent, and each as often as once."""
+    lists = _lists(bench, *[100] * 9)
+    refused = lists[4]
+    upstream = ScriptedUpstream(tmp_path / "upstream")
+    assert refused.remote_name is not None
+    (upstream.uploads / refused.remote_name).write_bytes(b"another's")
+    others = [it for it in lists if it is not refused]
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=1)):
+            await bench.until_all(SENT, *others)
+            await bench.until_all(FAILED, refused)
+
+    asyncio.run(run())
+    assert [bench.now(it).attempts for it in lists] == [1] * 9
+    assert upstream.received()[refused.remote_name] == b"another's"
+
+
+def test_each_of_eight_lists_is_looked_for_by_its_own_names(bench: Bench, tmp_path: Path) -> None:
+    """A connection is lost when one of them was renamed: that one is found, and the others are renamed, once each."""
+    lists = _lists(bench, *[100] * 9)
+    upstream = ScriptedUpstream(tmp_path / "upstream", (drop("rename", skip=1, after=True),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=1)) as outbox:
+            await bench.until_all(DEFERRED, *lists[1:])
+            for it in map(bench.now, lists[1:]):
+                assert it.unanswered in {None, temporary_name(str(it.remote_name), it.id, 1)}
+            (renamed,) = [it for it in lists[1:] if it.remote_name in upstream.received()]
+            assert bench.now(renamed).unanswered is not None
+            bench.clock.advance(MINUTE)
+            outbox.wake.set()
+            await bench.until_all(SENT, *lists)
+            assert upstream.asked_for("rename").count(str(renamed.remote_name)) == 1
+
+    asyncio.run(run())
+    assert sorted(upstream.received()) == sorted(str(it.remote_name) for it in lists)
+
+
+def test_eight_lists_that_hang_are_taken_over(bench: Bench, tmp_path: Path) -> None:
+    """Their claims run out, their connection is closed, and a fresh one sends them (rule U10)."""
+    lists = _lists(bench, *[100] * 9)
+    upstream = ScriptedUpstream(tmp_path / "upstream", (stall("write", skip=1),))
+
+    async def run() -> None:
+        async with upstream, bench.outbox(upstream.settings(connections=1)) as outbox:
+            await bench.until(lambda: len(upstream.asked_for("write")) == 2, "they hang")
+            bench.clock.advance(lease_of(upstream.settings()))
+            outbox.wake.set()
+            await bench.until_all(SENT, *lists)
+
+    asyncio.run(run())
+    assert [bench.now(it).attempts for it in lists] == [1] + [2] * 8
+    assert upstream.sessions == 2
 
 
 def test_a_refused_password_suspends_the_upstream_and_fails_nobodys_list(bench: Bench, tmp_path: Path) -> None:
@@ -377,7 +467,7 @@ class SlowToNote:
     def __getattr__(self, verb: str) -> Any:  # noqa: ANN401  whatever the store has
         return getattr(self._store, verb)
 
-    def sent(self, *arguments: Any, **options: Any) -> Delivery | None:
+    def sent(self, *arguments: Any, **options: Any) -> list[Delivery]:
         """Wait, then note."""
         self.noting.set()
         assert self.may_note.wait(PATIENCE)

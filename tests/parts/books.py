@@ -26,7 +26,7 @@ from relay.model import (
     Verdict,
 )
 from relay.naming import export_id
-from relay.store import Store
+from relay.store import Sent, Store
 
 ROUTE = "sirendenim"
 UPSTREAM = "attentive"
@@ -145,7 +145,9 @@ class Books:
 
     def send(self, delivery: Delivery) -> None:
         """Report a claimed delivery as sent."""
-        self.store.sent(delivery.id, receipt(delivery), {"queue": 1.0, "connect": 0.1, "transfer": 0.2}, self.now)
+        self.store.sent(
+            [Sent(delivery.id, receipt(delivery), {"queue": 1.0, "connect": 0.1, "transfer": 0.2})], self.now
+        )
 
     def send_slice(self, delivery: Delivery) -> Delivery | None:
         """Report the next file of a claimed delivery as sent."""

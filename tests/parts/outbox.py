@@ -123,6 +123,10 @@ class Bench:
         events = [transition.event for transition in self.store.unlogged()]
         return [event for event in events if event.startswith(("delivery.", "upstream."))]
 
+    def taken(self) -> list[str]:
+        """The ids of the lists that were taken in hand, in order."""
+        return [transition.subject for transition in self.store.unlogged() if transition.event == "delivery.sending"]
+
     def config(self, *upstreams: UpstreamSettings) -> Config:
         """A configuration with these upstreams."""
         return Config(

@@ -182,6 +182,11 @@ class ScriptedUpstream:
         """The names that `operation` was asked for, in order."""
         return [name for asked, name in self.operations if asked == operation]
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        return len(self._connections)
+
     def connected(self, connection: SSHServerConnection) -> None:
         """Count a connection in."""
         self.sessions += 1

@@ -346,3 +346,19 @@ def test_a_status_is_told_by_its_number_alone() -> None:
     with pytest.raises(StatusError) as caught:
         requests.done(requests.Answer(packet[0], Fields(packet[5:])))
     assert (caught.value.code, str(caught.value)) == (4, "SFTP status 4")
+
+
+def test_answers_to_one_list_are_no_progress_of_another() -> None:
+    """Several share a session, and each directory counts what it has asked for itself."""
+
+    async def use(peer: Peer) -> tuple[int, int]:
+        heard, hanging = (RemoteDirectory(peer.client, "/uploads") for _ in range(2))
+        waiting = [asyncio.ensure_future(it.open("x", exclusive=True)) for it in (heard, hanging)]
+        await asyncio.wait(waiting, timeout=0.01)
+        peer.hear(answer(Kind.HANDLE, peer.asked[0].number, string(b"h")))
+        await waiting[0]
+        waiting[1].cancel()
+        await asyncio.wait(waiting)
+        return heard.answers, hanging.answers
+
+    assert with_peer(use) == (1, 0)
