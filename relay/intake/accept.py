@@ -158,7 +158,8 @@ class Acceptor:
                 export,
                 "rewrite_crashed",
                 f"the rewrite crashed {crashes} times: {crash.detail}",
-                "a defect of the relay: report it with this detail; after an upgrade, `relay requeue` the export",
+                "a defect of the relay: report it with this detail (if that names EIO, check the disk first); "
+                "after an upgrade, `relay requeue` the export",
             )
 
     async def _quarantine(self, export: Export, reason: str, detail: str, hint: str) -> None:
