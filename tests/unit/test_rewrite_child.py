@@ -117,6 +117,12 @@ def test_a_crash_says_what_and_where(tmp_path: Path) -> None:
         rewritten(tmp_path / "2125550100.csv", tmp_path / "rewrite")
 
 
+def test_a_source_that_the_disk_has_lost_is_called_so(tmp_path: Path) -> None:
+    """A sector that fails between the taking and the rewrite: the crash names EIO, which is no defect of ours."""
+    with pytest.raises(RewriteCrashed, match=r"OSError EIO in \w+.py:\d+"):
+        rewritten(Path("/proc/self/mem"), tmp_path / "rewrite")
+
+
 def test_a_crash_shows_no_value() -> None:
     """Whatever an exception quotes, the child prints none of it: not its message, not a line of source."""
     rules = {"identifier": "2125550100", "jane@example.com": 1}
