@@ -1,6 +1,6 @@
 """What commands have in common: which configuration they work with, and how trouble is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,6 +31,11 @@ def config_option(command: _Command) -> _Command:
 
 def _chosen(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -> Path:
     return given or ctx.find_root().params.get("config") or DEFAULT_CONFIG
+
+
+def unknown_route(name: str, routes: Iterable[str]) -> click.BadParameter:
+    """Return the refusal of a `--route` that is none of `routes`."""
+    return click.BadParameter(f"there is no route {name}; there are: {', '.join(routes)}", param_hint="--route")
 
 
 def show_error(error: RelayError) -> int:

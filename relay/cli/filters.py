@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from pydantic import TypeAdapter
 
+from relay.cli.context import unknown_route
 from relay.settings import Duration
 
 if TYPE_CHECKING:
@@ -76,4 +77,4 @@ def refuse_unknown(route: str | None, loaded: "Config", store: "Store") -> None:
     """
     if route is None or route in loaded.routes or store.exports(route=route, limit=1):
         return
-    raise click.BadParameter(f"there is no route {route}; there are: {', '.join(loaded.routes)}", param_hint="--route")
+    raise unknown_route(route, loaded.routes)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.context import config_option
+from relay.cli.context import config_option, unknown_route
 from relay.cli.documents import Document
 from relay.cli.figures import change, recognised
 from relay.cli.listing import ListedRow, print_heading, print_listing, print_wrapped
@@ -130,9 +130,7 @@ def preview(
 
 def _route(loaded: "Config", name: str) -> "RouteSettings":
     if name not in loaded.routes:
-        raise click.BadParameter(
-            f"there is no route {name}; there are: {', '.join(loaded.routes)}", param_hint="--route"
-        )
+        raise unknown_route(name, loaded.routes)
     return loaded.routes[name]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.context import config_option
+from relay.cli.context import config_option, unknown_route
 from relay.cli.decide import decision
 from relay.cli.deliveries import outgoing
 from relay.cli.figures import moment, rows
@@ -43,9 +43,7 @@ def restore(
 
     loaded = load(config, with_files=False)
     if route not in loaded.routes:
-        raise click.BadParameter(
-            f"there is no route {route}; there are: {', '.join(loaded.routes)}", param_hint="--route"
-        )
+        raise unknown_route(route, loaded.routes)
     settings, spool, now = loaded.routes[route], Spool(loaded.state_dir), datetime.now(UTC)
     with changed_state(loaded) as store:
         sent = store.sent_lists(settings.upstream, settings.client_domain, segment)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.context import config_option
+from relay.cli.context import config_option, unknown_route
 from relay.cli.documents import Document, arrival_document, delivery_document, export_document, instant
 from relay.cli.glance import print_in_full, print_in_short
 from relay.cli.pasting import decisions_due
@@ -80,8 +80,7 @@ def _only(standing: Standing, route: str) -> Standing:
     """Return how one route stands, and its upstream."""
     found = [it for it in standing.routes if it.name == route]
     if not found:
-        names = ", ".join(it.name for it in standing.routes)
-        raise click.BadParameter(f"there is no route {route}; there are: {names}", param_hint="--route")
+        raise unknown_route(route, (it.name for it in standing.routes))
     return replace(
         standing,
         routes=tuple(found),
