@@ -1,12 +1,8 @@
 """No core dumps: the memory of whatever handles people's rows is written to no disk (rule R1)."""
 
-import ctypes
-import os
 import resource
-from typing import Final
 
-_PR_SET_DUMPABLE: Final = 4
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+from relay.prctl import Wish, prctl
 
 
 def forbid_core_dumps() -> None:
@@ -18,7 +14,5 @@ def forbid_core_dumps() -> None:
         OSError: the kernel refuses, which it never does on Linux.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Where dumps are piped to a program, as to systemd-coredump, the limit does not count. No package that wraps this
-    # one call is kept up to date.
-    if _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    # Where dumps are piped to a program, as to systemd-coredump, the limit does not count.
+    prctl(Wish.DUMPABLE, 0)

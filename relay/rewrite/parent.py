@@ -1,12 +1,9 @@
 """The child's bond with its parent: the kernel ends it when the parent dies, whatever it is doing (rule T1)."""
 
-import ctypes
 import os
 import signal
-from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+from relay.prctl import Wish, prctl
 
 
 class OrphanedError(Exception):
@@ -26,7 +23,6 @@ def die_with(parent: int) -> None:
         OrphanedError: it had died before this could be asked for.
         OSError: the kernel refuses, which it never does on Linux.
     """
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    prctl(Wish.DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
         raise OrphanedError
