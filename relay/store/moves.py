@@ -132,6 +132,10 @@ def move_delivery(
     return move_deliveries(transaction, event, [DeliveryMove(delivery, columns, facts or {})])[0]
 
 
+_FORGOTTEN: Final = dict.fromkeys(("reason", "detail", "hint", "due_at", "lease_until"))
+"""What a delivery had of its last state and has no more, unless the move says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryMove:
     """What `move_delivery` takes of one delivery."""
@@ -164,9 +168,6 @@ def move_deliveries(transaction: Transaction, event: DeliveryEvent, moves: Seque
     ]
     transaction.record_all(_DELIVERY_LINES[event], happened)
     return all_moved
-
-
-_FORGOTTEN: Final = dict.fromkeys(("reason", "detail", "hint", "due_at", "lease_until"))
 
 
 def bear_delivery(

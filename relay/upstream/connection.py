@@ -93,7 +93,7 @@ class Session:
         present = await self._first_look(publication)
         self._begun += 1
         published = await publication.run(present)
-        self._begun -= 1
+        self._begun -= 1  # Where it failed it stays begun: this session is no more to be taken for one at rest.
         if published.how == "direct":
             # A server that refused to rename one list need not be asked with the next.
             self._mode = "direct"
